@@ -1,0 +1,155 @@
+//! What Event Hubs hands over: one event of one partition, with its position and its body.
+//!
+//! Sources: the message annotations `x-opt-sequence-number`, `x-opt-offset`, `x-opt-enqueued-time`
+//! and `x-opt-partition-key` of the AMQP protocol guide for Azure Event Hubs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+/// One event as it was received, before anybody looked into its body.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The partition it was read from.
+    pub partition: PartitionId,
+    /// Its number in that partition, gapless from 0.
+    pub sequence_number: SequenceNumber,
+    /// Where it lies in that partition: an opaque text, given back to the service unread.
+    pub offset: Offset,
+    /// When the service took it, in UTC with millisecond precision.
+    pub enqueued_time: OffsetDateTime,
+    /// The key that chose the partition, where the sender gave one (Dataverse gives none).
+    pub partition_key: Option<String>,
+    /// The AMQP property `content-type`. Dataverse uses an application property instead.
+    pub content_type: Option<String>,
+    /// The application properties, in the sender's order.
+    pub properties: Properties,
+    /// The payload.
+    pub body: Body,
+}
+
+/// The payload of an [`Event`].
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// All data sections concatenated, or the content of an amqp-value string or binary.
+    Bytes(Bytes),
+    /// The message carries no such body: none at all, a sequence, or a value of another type.
+    Unreadable {
+        /// What there was instead, as a fragment: "the message has no body".
+        reason: String,
+    },
+}
+
+impl Body {
+    /// The payload, empty where it is unreadable.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Unreadable { .. } => &[],
+        }
+    }
+}
+
+/// The name of a partition: decimal digits in practice, a text by contract.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId(Arc<str>);
+
+impl PartitionId {
+    /// Takes the name as the service or the user gave it.
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number of an event in its partition (`x-opt-sequence-number`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber(pub i64);
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of an event in its partition (`x-opt-offset`): never parsed, since geo-replicated hubs
+/// put more than a number into it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Offset(Arc<str>);
+
+impl Offset {
+    /// Takes the text as the service gave it.
+    pub fn new(offset: &str) -> Self {
+        Self(offset.into())
+    }
+
+    /// The text to give back to the service.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The application properties of an event, in the sender's order.
+///
+/// AMQP's simple types become JSON's: integers and floats are numbers, symbols, uuids and chars are
+/// strings, a timestamp is an RFC 3339 string in UTC, binary is base64 text, null is null.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Properties(Vec<(String, serde_json::Value)>);
+
+impl Properties {
+    /// The value under `name`, upper and lower case not told apart: relays change the case of keys.
+    pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
+        self.iter()
+            .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// Every property with its name, in the sender's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &serde_json::Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// True when the sender gave none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, serde_json::Value)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (String, serde_json::Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_is_found_in_any_case() {
+        let properties: Properties = [("ContentType".to_owned(), "application/json".into())]
+            .into_iter()
+            .collect();
+        for name in ["ContentType", "contenttype", "CONTENTTYPE"] {
+            assert_eq!(properties.get(name), Some(&"application/json".into()), "{name}");
+        }
+        assert_eq!(properties.get("Content"), None);
+    }
+}

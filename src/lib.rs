@@ -1,0 +1,4 @@
+//! The map of dataverse-listener: a daemon that receives Dataverse execution contexts from Azure Event Hubs.
+
+pub mod event;
+pub mod secret;
