@@ -1,4 +1,6 @@
 //! The map of dataverse-listener: a daemon that receives Dataverse execution contexts from Azure Event Hubs.
 
+pub mod context;
+pub mod decoder;
 pub mod event;
 pub mod secret;

@@ -1,0 +1,162 @@
+//! The context document: how a context looks as JSON to everyone downstream.
+//!
+//! Members keep the names and the order of Microsoft's contract; bags are objects; complex values say
+//! what they are in `@type`. `schema.json` beside this file describes it.
+
+use std::fmt;
+
+use base64::engine::general_purpose::STANDARD;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use super::{Bag, DateTime, ExecutionContext, Number, Object, Value};
+
+/// The JSON Schema of the context document, draft 2020-12.
+pub const SCHEMA: &str = include_str!("schema.json");
+
+/// The formats that a context is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WireFormat {
+    /// What `DataContractJsonSerializer` writes.
+    Json,
+    /// What `DataContractSerializer` writes as text.
+    Xml,
+}
+
+impl WireFormat {
+    /// The short name: `json`, `xml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Xml => "xml",
+        }
+    }
+}
+
+impl fmt::Display for WireFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Something that a body said and the document cannot show as it was: a repeated key, a text that is
+/// not what its type says. It names members, never their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where, from the top of the context: `InputParameters.Target.Attributes`.
+    pub path: String,
+    /// What, as a fragment: `the key "name" came again, the last value is kept`.
+    pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return f.write_str(&self.text);
+        }
+        write!(f, "{}: {}", self.path, self.text)
+    }
+}
+
+/// A context with what the document adds to it: `@format`, `@truncated` and, where there is something
+/// to say, `@notes`, before the members.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'a> {
+    /// The context itself.
+    pub context: &'a ExecutionContext,
+    /// The format of the body.
+    pub format: WireFormat,
+    /// Whether Dataverse cut the context to size.
+    pub truncated: bool,
+    /// What the members cannot show.
+    pub notes: &'a [Note],
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("@format", self.format.as_str())?;
+        map.serialize_entry("@truncated", &self.truncated)?;
+        if !self.notes.is_empty() {
+            map.serialize_entry("@notes", self.notes)?;
+        }
+        members(&mut map, self.context.members())?;
+        map.end()
+    }
+}
+
+impl Serialize for Note {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for ExecutionContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        members(&mut map, self.members())?;
+        map.end()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(number) => number.serialize(serializer),
+            Self::String(text) | Self::Guid(text) => serializer.serialize_str(text),
+            Self::DateTime(date) => date.serialize(serializer),
+            Self::Bytes(bytes) => serializer.collect_str(&base64::display::Base64Display::new(bytes, &STANDARD)),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Bag(bag) => bag.serialize(serializer),
+            Self::Object(object) => object.serialize(serializer),
+            Self::Context(context) => {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("@type", "RemoteExecutionContext")?;
+                members(&mut map, context.members())?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The literal itself, because a number type would round it; JSON has no NaN, so that is a string.
+        match serde_json::from_str::<&RawValue>(self.as_str()) {
+            Ok(literal) => literal.serialize(serializer),
+            Err(_) => serializer.serialize_str(self.as_str()),
+        }
+    }
+}
+
+impl Serialize for DateTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for Bag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(known) = self.type_name() {
+            map.serialize_entry("@type", &known.name)?;
+            if let Some(namespace) = &known.namespace {
+                map.serialize_entry("@namespace", namespace)?;
+            }
+        }
+        members(&mut map, self)?;
+        map.end()
+    }
+}
+
+fn members<M: SerializeMap>(map: &mut M, object: &Object) -> Result<(), M::Error> {
+    object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
+}

@@ -1,0 +1,120 @@
+//! Rows and references to rows, read from the values that carry them.
+//!
+//! Source: `Microsoft.Xrm.Sdk.Entity` and `Microsoft.Xrm.Sdk.EntityReference`.
+
+use super::{Bag, Object, Value, ZERO_GUID};
+
+/// What an operation was done to: the input parameter `Target`.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// A row with the columns sent (`Create`, `Update`).
+    Entity(Entity<'a>),
+    /// Only which row it is (`Delete`, `Assign`, `Associate`).
+    Reference(EntityReference<'a>),
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(value: &'a Value) -> Option<Self> {
+        Entity::new(value)
+            .map(Self::Entity)
+            .or_else(|| EntityReference::new(value).map(Self::Reference))
+    }
+
+    /// The id of the row; `None` where it is zero, as it is when alternate keys name the row.
+    pub fn id(&self) -> Option<&'a str> {
+        match self {
+            Self::Entity(entity) => entity.id(),
+            Self::Reference(reference) => reference.id(),
+        }
+    }
+
+    /// The logical name of the row's table.
+    pub fn logical_name(&self) -> Option<&'a str> {
+        match self {
+            Self::Entity(entity) => entity.logical_name(),
+            Self::Reference(reference) => reference.logical_name(),
+        }
+    }
+
+    /// The row with its columns, where they were sent.
+    pub fn entity(&self) -> Option<Entity<'a>> {
+        match self {
+            Self::Entity(entity) => Some(*entity),
+            Self::Reference(_) => None,
+        }
+    }
+}
+
+/// A row: which one, and some of its columns.
+#[derive(Debug, Clone, Copy)]
+pub struct Entity<'a>(&'a Object);
+
+impl<'a> Entity<'a> {
+    /// Reads a value as a row; `None` where it is something else.
+    pub fn new(value: &'a Value) -> Option<Self> {
+        value.as_object().filter(|object| object.is("Entity")).map(Self)
+    }
+
+    /// `Id`; `None` where it is zero.
+    pub fn id(&self) -> Option<&'a str> {
+        non_zero(self.0)
+    }
+
+    /// `LogicalName`: the table.
+    pub fn logical_name(&self) -> Option<&'a str> {
+        self.0.text("LogicalName")
+    }
+
+    /// `Attributes`: the columns that were sent. A column that was emptied is there as null.
+    pub fn attributes(&self) -> Option<&'a Bag> {
+        self.0.get("Attributes").and_then(Value::as_bag)
+    }
+
+    /// One column.
+    pub fn attribute(&self, name: &str) -> Option<&'a Value> {
+        self.attributes()?.get(name)
+    }
+
+    /// `FormattedValues`: columns as a user sees them, where Dataverse filled them in.
+    pub fn formatted_values(&self) -> Option<&'a Bag> {
+        self.0.get("FormattedValues").and_then(Value::as_bag)
+    }
+
+    /// `KeyAttributes`: the alternate key that names the row.
+    pub fn key_attributes(&self) -> Option<&'a Bag> {
+        self.0.get("KeyAttributes").and_then(Value::as_bag)
+    }
+}
+
+/// A reference to a row.
+#[derive(Debug, Clone, Copy)]
+pub struct EntityReference<'a>(&'a Object);
+
+impl<'a> EntityReference<'a> {
+    /// Reads a value as a reference; `None` where it is something else.
+    pub fn new(value: &'a Value) -> Option<Self> {
+        value
+            .as_object()
+            .filter(|object| object.is("EntityReference"))
+            .map(Self)
+    }
+
+    /// `Id`; `None` where it is zero.
+    pub fn id(&self) -> Option<&'a str> {
+        non_zero(self.0)
+    }
+
+    /// `LogicalName`: the table.
+    pub fn logical_name(&self) -> Option<&'a str> {
+        self.0.text("LogicalName")
+    }
+
+    /// `Name`: the row's primary name, where Dataverse filled it in.
+    pub fn name(&self) -> Option<&'a str> {
+        self.0.text("Name")
+    }
+}
+
+fn non_zero(row: &Object) -> Option<&str> {
+    row.text("Id").filter(|id| *id != ZERO_GUID)
+}

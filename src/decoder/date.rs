@@ -1,0 +1,138 @@
+//! The dates of both formats as RFC 3339.
+//!
+//! `DataContractJsonSerializer` writes `/Date(ms)/` for UTC and `/Date(ms+hhmm)/` for local and
+//! unspecified dates; the milliseconds are UTC in both. One date is an exception: Dataverse reads
+//! `OperationCreatedOn` of an asynchronous step from its database without saying that it is UTC, so the
+//! serializer shifts it by the server's offset, and adding the offset again gives the true instant.
+
+use time::{OffsetDateTime, UtcOffset};
+
+use crate::context::DateTime;
+
+/// Reads `/Date(ms)/` into a date in UTC and `/Date(ms+hhmm)/` into one at that offset.
+pub(super) fn from_json(text: &str) -> Option<DateTime> {
+    let (milliseconds, offset) = parse(text)?;
+    let instant = instant(milliseconds)?;
+    match offset {
+        None => DateTime::new(render(instant, "Z")),
+        Some(minutes) => {
+            let offset = UtcOffset::from_whole_seconds(minutes * 60).ok()?;
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let zone = format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
+            DateTime::new(render(instant.checked_to_offset(offset)?, &zone))
+        }
+    }
+}
+
+/// Reads `OperationCreatedOn` from JSON: into UTC, with the shift undone.
+pub(super) fn created_from_json(text: &str) -> Option<DateTime> {
+    let Some((milliseconds, offset)) = parse(text) else {
+        return created_from_text(text);
+    };
+    let shift = i64::from(offset.unwrap_or(0)) * 60_000;
+    DateTime::new(render(instant(milliseconds.checked_add(shift)?)?, "Z"))
+}
+
+/// Reads `OperationCreatedOn` from ISO 8601 text: into UTC, which is also what a text without a zone is in.
+pub(super) fn created_from_text(text: &str) -> Option<DateTime> {
+    let date = DateTime::new(text)?;
+    match date.instant() {
+        None => DateTime::new(format!("{text}Z")),
+        Some(_) if text.ends_with('Z') => Some(date),
+        Some(instant) => DateTime::new(render(instant.checked_to_offset(UtcOffset::UTC)?, "Z")),
+    }
+}
+
+/// Milliseconds and, where given, minutes of offset.
+fn parse(text: &str) -> Option<(i64, Option<i32>)> {
+    let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let digits = inner.strip_prefix('-').unwrap_or(inner);
+    let end = digits.find(['+', '-']).map_or(inner.len(), |at| inner.len() - digits.len() + at);
+    let (milliseconds, zone) = inner.split_at(end);
+    if milliseconds.starts_with('+') {
+        return None;
+    }
+    Some((milliseconds.parse().ok()?, if zone.is_empty() { None } else { Some(minutes(zone)?) }))
+}
+
+fn minutes(zone: &str) -> Option<i32> {
+    let (sign, digits) = zone.split_at_checked(1)?;
+    if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = (digits[..2].parse::<i32>().ok()?, digits[2..].parse::<i32>().ok()?);
+    let total = (minutes < 60).then_some(hours * 60 + minutes)?;
+    Some(if sign == "-" { -total } else { total })
+}
+
+fn instant(milliseconds: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
+}
+
+fn render(date: OffsetDateTime, zone: &str) -> String {
+    let (year, month, day) = date.to_calendar_date();
+    let (hour, minute, second, nanosecond) = date.to_hms_nano();
+    let mut text = format!(
+        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
+        u8::from(month)
+    );
+    if nanosecond != 0 {
+        let fraction = format!(".{nanosecond:09}");
+        text.push_str(fraction.trim_end_matches('0'));
+    }
+    text.push_str(zone);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(read: fn(&str) -> Option<DateTime>, text: &str, expected: Option<&str>) {
+        assert_eq!(read(text).as_ref().map(DateTime::as_str), expected, "{text}");
+    }
+
+    #[test]
+    fn a_json_date_is_rendered_in_its_own_zone() {
+        for (text, expected) in [
+            ("/Date(0)/", "1970-01-01T00:00:00Z"),
+            ("/Date(1697398445000)/", "2023-10-15T19:34:05Z"),
+            ("/Date(1704164645678)/", "2024-01-02T03:04:05.678Z"),
+            ("/Date(1704164645600)/", "2024-01-02T03:04:05.6Z"),
+            ("/Date(-1)/", "1969-12-31T23:59:59.999Z"),
+            ("/Date(-62135596800000)/", "0001-01-01T00:00:00Z"),
+            ("/Date(253402300799999)/", "9999-12-31T23:59:59.999Z"),
+            ("/Date(1697398446000+0000)/", "2023-10-15T19:34:06+00:00"),
+            ("/Date(1704157445678+0200)/", "2024-01-02T03:04:05.678+02:00"),
+            ("/Date(1704157445678-0330)/", "2024-01-01T21:34:05.678-03:30"),
+        ] {
+            check(from_json, text, Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_text_that_only_looks_like_a_date_is_none() {
+        for text in [
+            "", "/Date()/", "/Date(1)", "Date(1)/", "/Date(+1)/", "/Date(1+2)/", "/Date(1+00000)/", "/Date(1+0060)/",
+            "/Date(1x)/", "/Date(--1)/", "/Date(99999999999999999)/", "/Date(9223372036854775808)/", "/Date(1+aé)/",
+            "/Date(1)//Date(1)/", " /Date(1)/",
+        ] {
+            check(from_json, text, None);
+        }
+    }
+
+    #[test]
+    fn operation_created_on_is_in_utc_with_the_servers_shift_undone() {
+        for (text, expected) in [
+            ("/Date(1697398446000)/", "2023-10-15T19:34:06Z"),
+            ("/Date(1697398446000+0000)/", "2023-10-15T19:34:06Z"),
+            ("/Date(1697387646000+0300)/", "2023-10-15T19:34:06Z"),
+            ("/Date(1697423646000-0700)/", "2023-10-15T19:34:06Z"),
+            ("2023-10-15T19:34:06", "2023-10-15T19:34:06Z"),
+            ("2023-10-15T22:34:06.5+03:00", "2023-10-15T19:34:06.5Z"),
+        ] {
+            check(created_from_json, text, Some(expected));
+        }
+        check(created_from_json, "yesterday", None);
+    }
+}
