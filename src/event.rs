@@ -148,7 +148,11 @@ mod tests {
             .into_iter()
             .collect();
         for name in ["ContentType", "contenttype", "CONTENTTYPE"] {
-            assert_eq!(properties.get(name), Some(&"application/json".into()), "{name}");
+            assert_eq!(
+                properties.get(name),
+                Some(&"application/json".into()),
+                "{name}"
+            );
         }
         assert_eq!(properties.get("Content"), None);
     }

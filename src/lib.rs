@@ -1,6 +1,8 @@
 //! The map of dataverse-listener: a daemon that receives Dataverse execution contexts from Azure Event Hubs.
 
+pub mod backoff;
 pub mod context;
 pub mod decoder;
 pub mod event;
+pub mod receiver;
 pub mod secret;

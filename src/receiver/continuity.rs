@@ -1,0 +1,125 @@
+//! Whether the next event is the next one: sequence numbers have no gaps in a partition, so that a
+//! missing one tells of every loss, whatever its cause.
+
+use crate::event::SequenceNumber;
+
+/// Watches the sequence numbers of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Continuity {
+    last: Option<SequenceNumber>,
+    /// True until the first event of a link: that link was opened right after `last`.
+    fresh: bool,
+}
+
+/// What to do with an event, by its number.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is the next one, or the first.
+    Take,
+    /// Events are missing within a link: open another one after the last event and look again.
+    Reopen {
+        /// How many.
+        missing: u64,
+    },
+    /// Events are missing although the link began after the last one: the service has dropped them.
+    TakeAfterGap {
+        /// How many.
+        missing: u64,
+    },
+    /// Numbers went back: the hub was recreated, and counts anew.
+    TakeAfterReset {
+        /// The number before.
+        last: SequenceNumber,
+    },
+}
+
+impl Continuity {
+    /// A link was attached after the last event.
+    pub(crate) fn attached(&mut self) {
+        self.fresh = true;
+    }
+
+    /// Looks at an event; all but [`Step::Reopen`] take it.
+    pub(crate) fn step(&mut self, number: SequenceNumber) -> Step {
+        let fresh = std::mem::take(&mut self.fresh);
+        let step = match self.last {
+            None => Step::Take,
+            Some(last) if number.0.checked_sub(1) == Some(last.0) => Step::Take,
+            Some(last) if number <= last => Step::TakeAfterReset { last },
+            Some(last) => {
+                let missing = last.0.abs_diff(number.0) - 1;
+                if !fresh {
+                    return Step::Reopen { missing };
+                }
+                Step::TakeAfterGap { missing }
+            }
+        };
+        self.last = Some(number);
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `|` stands for an attach.
+    fn steps(story: &str) -> Vec<Step> {
+        let mut continuity = Continuity::default();
+        let mut steps = Vec::new();
+        for word in story.split(' ') {
+            match word {
+                "|" => continuity.attached(),
+                number => steps.push(continuity.step(SequenceNumber(number.parse().unwrap()))),
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn numbers_in_a_row_are_taken_across_links_and_the_first_may_be_any() {
+        assert_eq!(
+            steps("| 7 8 | 9 | | 10"),
+            [Step::Take, Step::Take, Step::Take, Step::Take]
+        );
+    }
+
+    #[test]
+    fn a_gap_within_a_link_is_looked_at_again_and_one_that_stays_is_real() {
+        assert_eq!(
+            steps("| 7 10 | 10 11"),
+            [
+                Step::Take,
+                Step::Reopen { missing: 2 },
+                Step::TakeAfterGap { missing: 2 },
+                Step::Take
+            ]
+        );
+        assert_eq!(
+            steps("| 7 10 | 8"),
+            [Step::Take, Step::Reopen { missing: 2 }, Step::Take]
+        );
+    }
+
+    #[test]
+    fn numbers_that_go_back_are_taken_as_a_new_count() {
+        let last = SequenceNumber(9);
+        assert_eq!(
+            steps("| 9 | 0 1"),
+            [Step::Take, Step::TakeAfterReset { last }, Step::Take]
+        );
+        assert_eq!(steps("| 9 9"), [Step::Take, Step::TakeAfterReset { last }]);
+    }
+
+    #[test]
+    fn the_ends_of_the_number_range_do_not_overflow() {
+        let story = format!("| {} | {}", i64::MIN, i64::MAX);
+        assert_eq!(
+            steps(&story)[1],
+            Step::TakeAfterGap {
+                missing: u64::MAX - 1
+            }
+        );
+        assert_eq!(steps(&format!("| {} | {}", i64::MAX, i64::MIN)).len(), 2);
+    }
+}

@@ -1,0 +1,171 @@
+//! Receiving: the only product code that speaks AMQP.
+//!
+//! [`EventHub`] names a hub and knows its partitions; a [`Receiver`] reads one partition for as long
+//! as somebody wants its events, over a connection of its own, so that what goes wrong in one
+//! partition stays there. Connecting anew, and where to go on, is the receiver's own affair.
+//!
+//! Below the [`seam`] lies the AMQP engine, [`stock`]: nothing above it knows one of its types.
+
+mod connection_string;
+mod continuity;
+mod credit;
+mod error;
+mod partition;
+mod position;
+mod resume;
+mod sas;
+mod seam;
+pub(crate) mod stock;
+mod transport;
+mod wire;
+
+use std::sync::Arc;
+
+pub use connection_string::{ConnectionString, ConnectionStringError, Credential};
+pub use error::{ReceiverError, Retry};
+pub use partition::Receiver;
+pub use position::{PositionError, StartPosition};
+
+use crate::event::PartitionId;
+
+/// Events that the service may send ahead of their reader, for each partition.
+pub const DEFAULT_PREFETCH_EVENTS: u32 = 300;
+/// Bytes that the service may send ahead of their reader, for each partition.
+pub const DEFAULT_PREFETCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What to read, and how far ahead.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the hub is and what opens it. Its own `EntityPath` is not looked at here.
+    pub connection_string: ConnectionString,
+    /// The hub's name.
+    pub event_hub: String,
+    /// The consumer group's name, `$Default` where no other was made.
+    pub consumer_group: String,
+    /// Where to begin, for those who ask this configuration.
+    pub start: StartPosition,
+    /// Events that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_EVENTS`].
+    pub prefetch_events: u32,
+    /// Bytes that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_BYTES`].
+    pub prefetch_bytes: usize,
+}
+
+/// Where events come from, as each of them tells downstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The fully qualified namespace.
+    pub namespace: String,
+    /// The hub's name.
+    pub event_hub: String,
+    /// The consumer group's name.
+    pub consumer_group: String,
+}
+
+/// One event hub, read through one consumer group.
+#[derive(Debug, Clone)]
+pub struct EventHub {
+    config: Arc<Config>,
+    source: Arc<Source>,
+}
+
+impl EventHub {
+    /// Opens nothing yet.
+    pub fn new(config: Config) -> Self {
+        let source = Source {
+            namespace: config.connection_string.namespace().to_owned(),
+            event_hub: config.event_hub.clone(),
+            consumer_group: config.consumer_group.clone(),
+        };
+        Self {
+            config: Arc::new(config),
+            source: Arc::new(source),
+        }
+    }
+
+    /// Where its events come from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The ids of its partitions, in the order of their numbers.
+    ///
+    /// Connects, asks `$management`, and closes. Each step of it is bounded in time.
+    ///
+    /// # Errors
+    /// Whatever [`ReceiverError`] tells of, at the first failure: nothing is tried again here.
+    pub async fn partitions(&self) -> Result<Vec<PartitionId>, ReceiverError> {
+        let mut ids = self.ask_partitions().await.map_err(|failure| {
+            let address = self.config.connection_string.address();
+            ReceiverError::judge(failure, &describe_hub(&self.config), &address)
+        })?;
+        ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
+        ids.dedup();
+        Ok(ids.iter().map(|id| PartitionId::new(id)).collect())
+    }
+
+    /// A receiver for one partition. It connects when it is first asked for an event.
+    pub fn receiver(&self, partition: PartitionId, start: StartPosition) -> Receiver {
+        Receiver::new(Arc::clone(&self.config), partition, start)
+    }
+
+    async fn ask_partitions(&self) -> Result<Vec<String>, seam::Failure> {
+        let mut connection = stock::Connection::open_authorized(&self.config).await?;
+        let ids = connection.partition_ids(&self.config.event_hub).await;
+        connection.close().await;
+        ids
+    }
+}
+
+fn describe_hub(config: &Config) -> String {
+    format!(
+        "event hub {:?} at {}",
+        config.event_hub,
+        config.connection_string.namespace()
+    )
+}
+
+fn describe_partition(config: &Config, partition: &PartitionId) -> String {
+    let hub = describe_hub(config);
+    format!(
+        "partition {partition} of {hub} (consumer group {:?})",
+        config.consumer_group
+    )
+}
+
+/// Numbers before other names, and in the order of their values.
+fn numeric_first(id: &str) -> (u64, &str) {
+    (id.parse().unwrap_or(u64::MAX), id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partition_ids_are_in_the_order_of_their_numbers() {
+        let mut ids = ["10", "b", "9", "a", "0"];
+        ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
+        assert_eq!(ids, ["0", "9", "10", "a", "b"]);
+    }
+
+    #[test]
+    fn a_hub_tells_where_its_events_come_from() {
+        let hub = EventHub::new(Config {
+            connection_string: "Endpoint=sb://ns/;SharedAccessKeyName=n;SharedAccessKey=S3CRET"
+                .parse()
+                .unwrap(),
+            event_hub: "eh1".into(),
+            consumer_group: "$Default".into(),
+            start: StartPosition::Latest,
+            prefetch_events: DEFAULT_PREFETCH_EVENTS,
+            prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+        });
+        let expected = Source {
+            namespace: "ns".into(),
+            event_hub: "eh1".into(),
+            consumer_group: "$Default".into(),
+        };
+        assert_eq!(**hub.source(), expected);
+        assert!(!format!("{hub:?}").contains("S3CRET"));
+    }
+}

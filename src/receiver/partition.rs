@@ -1,0 +1,309 @@
+//! One partition, read for as long as somebody wants its events: connected, lost, connected again.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::continuity::{Continuity, Step};
+use super::credit::Credit;
+use super::error::{ReceiverError, Retry};
+use super::position::StartPosition;
+use super::resume::{Place, Resume};
+use super::seam::{Failure, Selector};
+use super::stock::{Connection, Link};
+use super::{Config, describe_partition};
+use crate::backoff::Backoff;
+use crate::event::{Event, PartitionId, SequenceNumber};
+
+/// The first delay before a lost partition is looked for again, and the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// A link that lasts this long has worked, even if no event came.
+const WORKED: Duration = Duration::from_secs(10);
+
+/// Reads one partition, over a connection of its own.
+pub struct Receiver {
+    config: Arc<Config>,
+    partition: PartitionId,
+    object: String,
+    state: State,
+    resume: Resume,
+    continuity: Continuity,
+    credit: Credit,
+    backoff: Backoff,
+    /// True once events can be, or could be, received: what is refused then was granted before.
+    worked: bool,
+    /// True when the last message could not be read, and none has been since.
+    malformed: bool,
+    /// The last trouble told, so that it is not told again and again.
+    told: Option<String>,
+}
+
+/// What there is to wait for.
+enum State {
+    Detached,
+    Waiting(Pin<Box<Sleep>>),
+    Opening(Pin<Box<dyn Future<Output = Opened> + Send>>),
+    Attached { link: Box<Link>, since: Instant },
+}
+
+/// What came of an attempt to open a link.
+struct Opened {
+    /// What the end of the partition meant, where it was asked for.
+    pinned: Option<Selector>,
+    link: Result<Link, Failure>,
+}
+
+impl Receiver {
+    pub(super) fn new(config: Arc<Config>, partition: PartitionId, start: StartPosition) -> Self {
+        Self {
+            object: describe_partition(&config, &partition),
+            credit: Credit::new(config.prefetch_events, config.prefetch_bytes),
+            config,
+            partition,
+            state: State::Detached,
+            resume: Resume::new(start),
+            continuity: Continuity::default(),
+            backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
+            worked: false,
+            malformed: false,
+            told: None,
+        }
+    }
+
+    /// The partition it reads.
+    pub fn partition(&self) -> &PartitionId {
+        &self.partition
+    }
+
+    /// The next event, after as long a wait as it takes. Connects where there is no connection, and
+    /// again where it was lost, going on after the last event returned.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has lost nothing, neither an event nor the work of
+    /// connecting. An event counts as taken once it is returned: credit follows.
+    ///
+    /// # Errors
+    /// Only what waiting cannot help; see [`ReceiverError::retry`]. To call again tries again.
+    pub async fn receive(&mut self) -> Result<Event, ReceiverError> {
+        loop {
+            match &mut self.state {
+                State::Detached => self.state = State::Opening(self.open()),
+                State::Waiting(sleep) => {
+                    sleep.await;
+                    self.state = State::Detached;
+                }
+                State::Opening(opening) => {
+                    let opened = opening.await;
+                    self.opened(opened)?;
+                }
+                State::Attached { link, .. } => {
+                    let received = link.receive().await;
+                    if let Some(event) = self.received(received)? {
+                        return Ok(event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Detaches and closes; takes a few seconds at most, whatever the service does.
+    pub async fn close(self) {
+        if let State::Attached { link, .. } = self.state {
+            link.close().await;
+        }
+    }
+
+    fn open(&mut self) -> Pin<Box<dyn Future<Output = Opened> + Send>> {
+        let config = Arc::clone(&self.config);
+        let partition = self.partition.clone();
+        let place = self.resume.place(OffsetDateTime::now_utc());
+        let credit = self.credit.renewed();
+        Box::pin(async move {
+            let mut pinned = None;
+            let link = open(&config, &partition, place, credit, &mut pinned).await;
+            Opened { pinned, link }
+        })
+    }
+
+    fn opened(&mut self, opened: Opened) -> Result<(), ReceiverError> {
+        self.state = State::Detached;
+        if let Some(selector) = opened.pinned {
+            self.resume.pin(selector);
+        }
+        match opened.link {
+            Ok(link) => {
+                self.attached(link);
+                Ok(())
+            }
+            Err(failure) => self.lost(failure),
+        }
+    }
+
+    fn attached(&mut self, link: Link) {
+        self.continuity.attached();
+        self.state = State::Attached {
+            link: Box::new(link),
+            since: Instant::now(),
+        };
+        let after = self.resume.last().map(|number| number.0);
+        if self.told.is_none() || self.worked {
+            tracing::info!(partition = %self.partition, after, "partition attached");
+        } else {
+            tracing::debug!(partition = %self.partition, after, "partition attached");
+        }
+    }
+
+    fn received(&mut self, result: Result<Event, Failure>) -> Result<Option<Event>, ReceiverError> {
+        let event = match result {
+            Ok(event) => event,
+            Err(failure) => return self.lost(failure).map(|()| None),
+        };
+        let step = self.continuity.step(event.sequence_number);
+        if let Step::Reopen { missing } = step {
+            let reason = format!(
+                "{missing} events before {} did not come",
+                event.sequence_number
+            );
+            return self.lost(Failure::Lost(reason)).map(|()| None);
+        }
+        self.tell_step(&step, event.sequence_number);
+        self.resume.take(&event);
+        self.has_worked();
+        self.malformed = false;
+        Ok(Some(event))
+    }
+
+    fn tell_step(&self, step: &Step, number: SequenceNumber) {
+        let partition = &self.partition;
+        match step {
+            Step::Take | Step::Reopen { .. } => {}
+            Step::TakeAfterGap { missing } => tracing::warn!(
+                %partition, missing, next = number.0,
+                "events are gone: the service no longer keeps what comes before the next one"
+            ),
+            Step::TakeAfterReset { last } => tracing::warn!(
+                %partition, last = last.0, next = number.0,
+                "sequence numbers went back: the event hub was recreated; going on with its new count"
+            ),
+        }
+    }
+
+    fn has_worked(&mut self) {
+        self.worked = true;
+        self.told = None;
+        self.backoff.reset();
+    }
+
+    /// Decides what to do about a failure: another place, another time, or not at all.
+    fn lost(&mut self, failure: Failure) -> Result<(), ReceiverError> {
+        if let State::Attached { link, since } = std::mem::replace(&mut self.state, State::Detached)
+        {
+            self.credit = link.next_credit();
+            if since.elapsed() >= WORKED {
+                self.has_worked();
+            }
+        }
+        let position_refused = failure.is_position_refused();
+        if position_refused && self.resume.refused() {
+            tracing::warn!(
+                partition = %self.partition,
+                "the service refuses the last offset; going on by sequence number"
+            );
+            return Ok(());
+        }
+        let error = self.judge(failure, position_refused);
+        let delay = self.backoff.next_delay(fastrand::f64());
+        let delay = match self.verdict(&error) {
+            Retry::Never => return Err(error),
+            Retry::Now => delay,
+            Retry::After(least) => least.max(delay),
+        };
+        self.tell_loss(&error, delay);
+        self.state = State::Waiting(Box::pin(sleep(delay)));
+        Ok(())
+    }
+
+    fn judge(&self, failure: Failure, position_refused: bool) -> ReceiverError {
+        let address = self.config.connection_string.address();
+        match ReceiverError::judge(failure, &self.object, &address) {
+            ReceiverError::Refused { object, reason } if position_refused => {
+                let position = self.resume.describe();
+                ReceiverError::InvalidPosition {
+                    object,
+                    position,
+                    reason,
+                }
+            }
+            error => error,
+        }
+    }
+
+    /// A message that cannot be read is asked for once more: the wire may have garbled it.
+    fn verdict(&mut self, error: &ReceiverError) -> Retry {
+        match error {
+            ReceiverError::Malformed { .. } if !std::mem::replace(&mut self.malformed, true) => {
+                Retry::Now
+            }
+            error if self.worked => error.retry_once_worked(),
+            error => error.retry(),
+        }
+    }
+
+    fn tell_loss(&mut self, error: &ReceiverError, delay: Duration) {
+        let reason = sentence(error);
+        let partition = &self.partition;
+        if self.told.as_deref() == Some(&reason) {
+            tracing::debug!(%partition, "partition lost again: {reason}; reconnecting in {delay:.1?}");
+        } else {
+            tracing::warn!(%partition, "partition lost: {reason}; reconnecting in {delay:.1?}");
+            self.told = Some(reason);
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, resume, .. } = self;
+        f.debug_struct("Receiver")
+            .field("object", object)
+            .field("resume", resume)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn open(
+    config: &Config,
+    partition: &PartitionId,
+    place: Place,
+    credit: Credit,
+    pinned: &mut Option<Selector>,
+) -> Result<Link, Failure> {
+    let mut connection = Connection::open_authorized(config).await?;
+    let selector = match place {
+        Place::At(selector) => selector,
+        Place::End => {
+            let last = connection
+                .last_enqueued(&config.event_hub, partition)
+                .await?;
+            pinned.insert(Selector::after_last(last)).clone()
+        }
+    };
+    Link::attach(connection, config, partition, &selector, credit).await
+}
+
+/// An error with all its causes, on one line.
+fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,297 @@
+//! One connection to a namespace: opened, authorised, kept alive and authorised again, closed.
+//!
+//! Source: AMQP 1.0 part 2.4; claims-based security as the AMQP protocol guide for Azure Event Hubs
+//! describes it: one pair of links to `$cbs` for each connection.
+
+use std::time::Duration;
+
+use fe2o3_amqp::connection::ConnectionHandle;
+use fe2o3_amqp::sasl_profile::SaslProfile;
+use fe2o3_amqp::session::{Session, SessionHandle};
+use fe2o3_amqp::types::primitives::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::BufReader;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::failure::is_vague;
+use super::request::Requests;
+use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, MAX_MESSAGE_SIZE, step};
+use crate::event::{PartitionId, SequenceNumber};
+use crate::receiver::connection_string::{ConnectionString, Credential};
+use crate::receiver::seam::Failure;
+use crate::receiver::wire::Leash;
+use crate::receiver::{Config, sas, transport};
+use crate::secret::Secret;
+
+/// One read from the socket takes in at most this; a buffer of it stays with every connection.
+const READ_BUFFER: usize = 64 * 1024;
+/// We hold a peer for dead that says nothing for so long.
+const IDLE_TIME_OUT: Duration = Duration::from_secs(60);
+/// We say something at least this often. The service wants to hear from us every 240 s, and the crate
+/// would wait out what a peer asks for to the last second.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// How long a token is good for.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// How old a token may get before it is renewed.
+const TOKEN_AGE: Duration = Duration::from_secs(2700);
+/// The service and its peers are told apart in its logs by this.
+const CONTAINER_ID: &str = "dataverse-listener";
+
+/// An open connection. Dropped, it is cut at once.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    // The first to be dropped: the crate's handles must find the wire dead, or they wait for the peer.
+    cut: CutOnDrop,
+    keeper: Option<Keeper>,
+    handle: ConnectionHandle<()>,
+}
+
+impl Connection {
+    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read;
+    /// senders, whose answers are small, give `usize::MAX`.
+    pub(crate) async fn open(target: &ConnectionString, bound: usize) -> Result<Self, Failure> {
+        let stream = transport::connect(target)
+            .await
+            .map_err(Failure::Unreachable)?;
+        let stream = BufReader::with_capacity(READ_BUFFER, stream);
+        let (leash, stream) = Leash::tie(stream, bound);
+        let cut = CutOnDrop(leash);
+        let container = format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..));
+        let open = fe2o3_amqp::Connection::builder()
+            .container_id(container)
+            .hostname(target.namespace())
+            .scheme("amqp")
+            .max_frame_size(MAX_FRAME_SIZE)
+            .idle_time_out(IDLE_TIME_OUT.as_millis() as u32)
+            .sasl_profile(SaslProfile::Anonymous)
+            .open_with_stream(stream);
+        let handle = step("open", open).await?;
+        Ok(Self {
+            cut,
+            keeper: None,
+            handle,
+        })
+    }
+
+    /// Connects, opens, and claims the hub that `config` names.
+    pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+        let bound = config
+            .prefetch_bytes
+            .saturating_add(MAX_MESSAGE_SIZE as usize);
+        let mut connection = Self::open(&config.connection_string, bound).await?;
+        connection
+            .authorize(&config.connection_string, &config.event_hub)
+            .await?;
+        Ok(connection)
+    }
+
+    /// Claims a hub and all below it, and keeps the claim fresh for as long as the connection lives.
+    pub(crate) async fn authorize(
+        &mut self,
+        target: &ConnectionString,
+        event_hub: &str,
+    ) -> Result<(), Failure> {
+        let claim = Claim {
+            credential: target.credential().clone(),
+            audience: format!("sb://{}/{event_hub}", target.namespace()),
+        };
+        let mut cbs = Requests::attach(&mut self.handle, "$cbs").await?;
+        claim.put(&mut cbs).await?;
+        self.keeper = Some(Keeper::start(cbs, claim, self.leash().clone()));
+        Ok(())
+    }
+
+    /// Begins a session, for one link.
+    pub(crate) async fn session(&mut self) -> Result<SessionHandle<()>, Failure> {
+        step("begin", Session::begin(&mut self.handle)).await
+    }
+
+    /// The ids of a hub's partitions, unsorted.
+    pub(crate) async fn partition_ids(&mut self, event_hub: &str) -> Result<Vec<String>, Failure> {
+        let mut management = Requests::attach(&mut self.handle, "$management").await?;
+        let question = [
+            ("operation", "READ"),
+            ("name", event_hub),
+            ("type", "com.microsoft:eventhub"),
+        ];
+        let answer = management.ask(&question, Value::Null).await?;
+        let ids: Vec<String> = match answer.member("partition_ids") {
+            Some(Value::Array(ids)) => ids.iter().filter_map(as_text).collect(),
+            Some(Value::List(ids)) => ids.iter().filter_map(as_text).collect(),
+            _ => Vec::new(),
+        };
+        if ids.is_empty() {
+            return Err(Failure::Lost("$management named no partitions".to_owned()));
+        }
+        Ok(ids)
+    }
+
+    /// The number of the last event in a partition, -1 where there was none yet.
+    pub(crate) async fn last_enqueued(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<SequenceNumber, Failure> {
+        let mut management = Requests::attach(&mut self.handle, "$management").await?;
+        let question = [
+            ("operation", "READ"),
+            ("name", event_hub),
+            ("type", "com.microsoft:partition"),
+            ("partition", partition.as_str()),
+        ];
+        let answer = management.ask(&question, Value::Null).await?;
+        match answer.member("last_enqueued_sequence_number") {
+            Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
+            Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
+            _ => Err(Failure::Lost(
+                "$management named no last sequence number".to_owned(),
+            )),
+        }
+    }
+
+    /// Says goodbye, waits a little for the answer, and cuts.
+    pub(crate) async fn close(mut self) {
+        self.keeper = None;
+        if timeout(CLOSE_LIMIT, self.handle.close()).await.is_err() {
+            tracing::debug!("the peer did not answer the close");
+        }
+    }
+
+    /// Why the connection is dead, where it can tell more than the link that found it so.
+    pub(super) async fn cause(&mut self, found: Failure) -> Failure {
+        if let Some(cause) = self.leash().take_cause() {
+            return cause;
+        }
+        if !is_vague(&found) {
+            return found;
+        }
+        match timeout(CLOSE_LIMIT, self.handle.on_close()).await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(())) | Err(_) => found,
+        }
+    }
+
+    pub(super) fn leash(&self) -> &Leash {
+        &self.cut.0
+    }
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Cuts the wire when it is dropped, and so ends every wait of the crate.
+#[derive(Debug)]
+pub(super) struct CutOnDrop(pub(super) Leash);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+/// What is claimed, and by what right.
+#[derive(Debug)]
+struct Claim {
+    credential: Credential,
+    audience: String,
+}
+
+impl Claim {
+    async fn put(&self, cbs: &mut Requests) -> Result<(), Failure> {
+        let token = self.token(OffsetDateTime::now_utc());
+        let question = [
+            ("operation", "put-token"),
+            ("type", "servicebus.windows.net:sastoken"),
+            ("name", self.audience.as_str()),
+        ];
+        let answer = cbs
+            .ask(&question, Value::String(token.reveal().to_owned()))
+            .await;
+        answer.map(|_| ()).map_err(|failure| self.explain(failure))
+    }
+
+    fn token(&self, now: OffsetDateTime) -> Secret {
+        match &self.credential {
+            Credential::SharedAccessKey { name, key } => {
+                let expiry = now.unix_timestamp() + TOKEN_LIFE.as_secs() as i64;
+                sas::sign(&self.audience, name, key, expiry)
+            }
+            Credential::SharedAccessSignature(token) => token.clone(),
+        }
+    }
+
+    /// Says of a token that we did not sign when it expires, for that is its usual fault.
+    fn explain(&self, failure: Failure) -> Failure {
+        match (failure, &self.credential) {
+            (
+                Failure::Condition {
+                    condition,
+                    description,
+                },
+                Credential::SharedAccessSignature(token),
+            ) => {
+                let expiry = sas::expiry(token).and_then(|time| time.format(&Rfc3339).ok());
+                let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
+                let description =
+                    format!("the given SharedAccessSignature expires {expiry}; {description}");
+                Failure::Condition {
+                    condition,
+                    description,
+                }
+            }
+            (failure, _) => failure,
+        }
+    }
+
+    fn is_renewable(&self) -> bool {
+        matches!(self.credential, Credential::SharedAccessKey { .. })
+    }
+}
+
+/// The task that keeps a connection alive and its claim fresh; it ends with the connection.
+#[derive(Debug)]
+struct Keeper(AbortHandle);
+
+impl Keeper {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "owned by the connection, and aborted with it"
+    )]
+    fn start(cbs: Requests, claim: Claim, leash: Leash) -> Self {
+        let task = async move {
+            let failure = keep(cbs, &claim).await;
+            leash.cut_because(failure);
+        };
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs until something fails.
+async fn keep(mut cbs: Requests, claim: &Claim) -> Failure {
+    let mut renewal = Instant::now() + TOKEN_AGE;
+    loop {
+        sleep_until(Instant::now() + HEARTBEAT).await;
+        let kept = if claim.is_renewable() && Instant::now() >= renewal {
+            renewal = Instant::now() + TOKEN_AGE;
+            tracing::debug!(audience = claim.audience, "token renewed");
+            claim.put(&mut cbs).await
+        } else {
+            cbs.heartbeat().await
+        };
+        if let Err(failure) = kept {
+            return failure;
+        }
+    }
+}

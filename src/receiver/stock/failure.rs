@@ -1,0 +1,190 @@
+//! The crate's errors in the words of the seam: the service's condition where there is one.
+
+use fe2o3_amqp::connection::{ConnectionStopReason, Error as ConnectionError, OpenError};
+use fe2o3_amqp::link::{
+    DetachError, IllegalLinkStateError, LinkStateError, ReceiverAttachError, RecvError, SendError,
+    SenderAttachError, SessionStopReason,
+};
+use fe2o3_amqp::session::BeginError;
+use fe2o3_amqp::transport;
+use fe2o3_amqp::types::definitions::{Error as AmqpError, ErrorCondition};
+use fe2o3_amqp::types::primitives::Symbol;
+
+use crate::receiver::seam::Failure;
+
+impl From<AmqpError> for Failure {
+    fn from(error: AmqpError) -> Self {
+        let condition = match &error.condition {
+            ErrorCondition::AmqpError(error) => Symbol::from(error),
+            ErrorCondition::ConnectionError(error) => Symbol::from(error),
+            ErrorCondition::SessionError(error) => Symbol::from(error),
+            ErrorCondition::LinkError(error) => Symbol::from(error),
+            ErrorCondition::Custom(symbol) => symbol.clone(),
+        };
+        Self::Condition {
+            condition: condition.0,
+            description: error.description.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<ConnectionStopReason> for Failure {
+    fn from(reason: ConnectionStopReason) -> Self {
+        match reason {
+            ConnectionStopReason::RemoteClosedWithError(error)
+            | ConnectionStopReason::ClosedWithError(error) => error.into(),
+            ConnectionStopReason::RemoteClosed => {
+                Self::Lost("the service closed the connection".to_owned())
+            }
+            ConnectionStopReason::Closed => Self::Lost(CONNECTION_ENDED.to_owned()),
+        }
+    }
+}
+
+/// What the crate says of an ended connection when only the connection itself knows why.
+const CONNECTION_ENDED: &str = "the connection ended";
+
+/// True where the connection can tell more than this.
+pub(super) fn is_vague(failure: &Failure) -> bool {
+    matches!(failure, Failure::Lost(reason) if reason == CONNECTION_ENDED)
+}
+
+impl From<SessionStopReason> for Failure {
+    fn from(reason: SessionStopReason) -> Self {
+        match reason {
+            SessionStopReason::RemoteEndedWithError(error)
+            | SessionStopReason::EndedWithError(error) => error.into(),
+            SessionStopReason::RemoteEnded => {
+                Self::Lost("the service ended the session".to_owned())
+            }
+            SessionStopReason::Ended => Self::Lost(CONNECTION_ENDED.to_owned()),
+            SessionStopReason::ConnectionStopped(reason) => reason.into(),
+        }
+    }
+}
+
+impl From<LinkStateError> for Failure {
+    fn from(error: LinkStateError) -> Self {
+        match error {
+            LinkStateError::RemoteDetachedWithError(error)
+            | LinkStateError::RemoteClosedWithError(error) => error.into(),
+            LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => {
+                Self::Lost("the service detached the link".to_owned())
+            }
+            LinkStateError::SessionStopped(reason) => reason.into(),
+            LinkStateError::IllegalState | LinkStateError::ExpectImmediateDetach => {
+                Self::Lost(CONNECTION_ENDED.to_owned())
+            }
+        }
+    }
+}
+
+impl From<DetachError> for Failure {
+    fn from(error: DetachError) -> Self {
+        LinkStateError::from(error).into()
+    }
+}
+
+impl From<RecvError> for Failure {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::LinkStateError(error) => error.into(),
+            RecvError::MessageDecode(error) => {
+                Self::Malformed(format!("its AMQP encoding is broken: {}", error.source))
+            }
+            RecvError::MessageSizeExceeded(error) => Self::Malformed(error.to_string()),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+impl From<ReceiverAttachError> for Failure {
+    fn from(error: ReceiverAttachError) -> Self {
+        match error {
+            ReceiverAttachError::RemoteClosedWithError(error) => error.into(),
+            ReceiverAttachError::SessionStopped(reason) => reason.into(),
+            other => Self::Lost(format!("the link could not be attached: {other}")),
+        }
+    }
+}
+
+impl From<SenderAttachError> for Failure {
+    fn from(error: SenderAttachError) -> Self {
+        match error {
+            SenderAttachError::RemoteClosedWithError(error) => error.into(),
+            SenderAttachError::SessionStopped(reason) => reason.into(),
+            other => Self::Lost(format!("the link could not be attached: {other}")),
+        }
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::LinkStateError(error) => error.into(),
+            SendError::Detached(error) => error.into(),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+impl From<IllegalLinkStateError> for Failure {
+    fn from(error: IllegalLinkStateError) -> Self {
+        match error {
+            IllegalLinkStateError::SessionStopped(reason) => reason.into(),
+            IllegalLinkStateError::IllegalState => Self::Lost(CONNECTION_ENDED.to_owned()),
+        }
+    }
+}
+
+impl From<BeginError> for Failure {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::RemoteEndedWithError(error) => error.into(),
+            BeginError::ConnectionStopped(reason) => reason.into(),
+            other => Self::Lost(format!("the session could not be begun: {other}")),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::RemoteClosedWithError(error) => error.into(),
+            OpenError::TransportError(error) => error.into(),
+            OpenError::Io(error) => Self::Lost(format!("it ended while being opened: {error}")),
+            OpenError::ProtocolHeaderMismatch(_) => {
+                Self::Lost("the other side does not speak AMQP 1.0".to_owned())
+            }
+            OpenError::SaslError { code, .. } => Self::Condition {
+                condition: "amqp:unauthorized-access".to_owned(),
+                description: format!("SASL outcome {code:?}"),
+            },
+            other => Self::Lost(format!("it could not be opened: {other}")),
+        }
+    }
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::RemoteClosedWithError(error) => error.into(),
+            ConnectionError::TransportError(error) => error.into(),
+            ConnectionError::RemoteClosed => ConnectionStopReason::RemoteClosed.into(),
+            other => Self::Lost(format!("{CONNECTION_ENDED} ({other})")),
+        }
+    }
+}
+
+impl From<transport::Error> for Failure {
+    fn from(error: transport::Error) -> Self {
+        Self::Lost(match error {
+            transport::Error::IdleTimeoutElapsed => {
+                "nothing was heard from the service for too long".to_owned()
+            }
+            transport::Error::Io(error) => error.to_string(),
+            transport::Error::DecodeError(reason) => format!("a frame cannot be read: {reason}"),
+            other => other.to_string(),
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! One link: a partition's events from a position on.
+//!
+//! Source: AMQP 1.0 part 2.6; the addresses, filters and properties of the AMQP protocol guide for
+//! Azure Event Hubs. No owner level is asked for: reading here steals from nobody.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use fe2o3_amqp::link::Receiver;
+use fe2o3_amqp::link::delivery::Delivery;
+use fe2o3_amqp::link::receiver::CreditMode;
+use fe2o3_amqp::session::SessionHandle;
+use fe2o3_amqp::types::definitions::{Fields, ReceiverSettleMode, SenderSettleMode};
+use fe2o3_amqp::types::messaging::{Body, Source, Target};
+use fe2o3_amqp::types::primitives::{Symbol, Value};
+use serde_amqp::described::Described;
+use serde_amqp::descriptor::Descriptor;
+use tokio::time::timeout;
+
+use super::connection::{Connection, CutOnDrop};
+use super::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, event, step};
+use crate::event::{Event, PartitionId};
+use crate::receiver::Config;
+use crate::receiver::credit::Credit;
+use crate::receiver::seam::{Failure, Selector};
+
+/// The filter by which the service takes a position.
+const FILTER: &str = "apache.org:selector-filter:string";
+const FILTER_CODE: u64 = 0x0000_468C_0000_0004;
+
+/// An attached link with its own session and connection. Dropped, it is cut at once.
+#[derive(Debug)]
+pub(crate) struct Link {
+    // Dropped in this order: the wire first, lest the rest wait for the peer.
+    cut: CutOnDrop,
+    receiver: Receiver,
+    session: SessionHandle<()>,
+    connection: Connection,
+    partition: PartitionId,
+    credit: Credit,
+}
+
+impl Link {
+    /// Attaches to a partition, on a connection that has the claim to do so.
+    pub(crate) async fn attach(
+        mut connection: Connection,
+        config: &Config,
+        partition: &PartitionId,
+        selector: &Selector,
+        credit: Credit,
+    ) -> Result<Self, Failure> {
+        let mut session = connection.session().await?;
+        let name = format!("dataverse-listener-{partition}-{:08x}", fastrand::u32(..));
+        let mut properties = Fields::new();
+        properties.insert(
+            "com.microsoft:receiver-name".into(),
+            Value::String(name.clone()),
+        );
+        let attach = Receiver::builder()
+            .name(name.as_str())
+            .source(source(config, partition, selector))
+            .target(Target::builder().address(name.as_str()).build())
+            .sender_settle_mode(SenderSettleMode::Settled)
+            .receiver_settle_mode(ReceiverSettleMode::First)
+            .max_message_size(MAX_MESSAGE_SIZE)
+            .properties(properties)
+            .set_desired_capabilities(vec![Symbol::from("com.microsoft:georeplication")])
+            .verify_incoming_source(false)
+            .credit_mode(CreditMode::Manual)
+            .auto_accept(false)
+            .attach(&mut session);
+        let receiver = match step("the attach", attach).await {
+            Ok(receiver) => receiver,
+            Err(failure) => return Err(connection.cause(failure).await),
+        };
+        let cut = CutOnDrop(connection.leash().clone());
+        Ok(Self {
+            cut,
+            receiver,
+            session,
+            connection,
+            partition: partition.clone(),
+            credit,
+        })
+    }
+
+    /// The next event. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
+    /// has left the queue. After an error the link is of no more use.
+    pub(crate) async fn receive(&mut self) -> Result<Event, Failure> {
+        match self.next_event().await {
+            Ok(event) => Ok(event),
+            Err(failure) => Err(self.connection.cause(failure).await),
+        }
+    }
+
+    /// The credit for the link that comes after this one.
+    pub(crate) fn next_credit(&self) -> Credit {
+        self.credit.renewed()
+    }
+
+    /// Detaches and closes, waits a little for the answers, and cuts.
+    pub(crate) async fn close(self) {
+        let Self {
+            cut,
+            receiver,
+            mut session,
+            connection,
+            ..
+        } = self;
+        let goodbye = async {
+            let detached = receiver.close().await;
+            let ended = session.end().await;
+            tracing::trace!(?detached, ?ended, "link closed");
+        };
+        let mut goodbye = pin!(goodbye);
+        if timeout(CLOSE_LIMIT, &mut goodbye).await.is_ok() {
+            connection.close().await;
+        }
+        drop(cut);
+    }
+
+    async fn next_event(&mut self) -> Result<Event, Failure> {
+        if let Some(credit) = self.credit.due() {
+            self.receiver.set_credit(credit).await?;
+            self.credit.grant(credit);
+        }
+        let delivery = self.next_delivery().await?;
+        let event = event::read(&self.partition, delivery.into_message())?;
+        let weight = event::weight(&event);
+        self.credit.take(weight);
+        self.cut.0.took(weight);
+        Ok(event)
+    }
+
+    /// Whenever the queue is found empty, the wire learns that nothing it read is waiting.
+    async fn next_delivery(&mut self) -> Result<Delivery<Body<Value>>, Failure> {
+        let Self { receiver, cut, .. } = self;
+        let mut receive = pin!(receiver.recv::<Body<Value>>());
+        poll_fn(|cx| {
+            let poll = receive.as_mut().poll(cx);
+            // A task that has used up its turn is told "pending" whatever the queue holds.
+            if poll.is_pending() && tokio::task::coop::has_budget_remaining() {
+                cut.0.took_all();
+            }
+            match poll {
+                Poll::Ready(result) => Poll::Ready(result.map_err(Failure::from)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+fn source(config: &Config, partition: &PartitionId, selector: &Selector) -> Source {
+    let Config {
+        event_hub,
+        consumer_group,
+        ..
+    } = config;
+    let filter = Described {
+        descriptor: Descriptor::Code(FILTER_CODE),
+        value: Value::String(selector.as_str().to_owned()),
+    };
+    Source::builder()
+        .address(format!(
+            "{event_hub}/ConsumerGroups/{consumer_group}/Partitions/{partition}"
+        ))
+        .add_to_filter(FILTER, filter)
+        .build()
+}
