@@ -30,6 +30,36 @@ pub struct Event {
     pub body: Body,
 }
 
+impl Event {
+    /// Where it lies in its partition.
+    pub fn position(&self) -> Position {
+        Position {
+            sequence_number: self.sequence_number,
+            offset: self.offset.clone(),
+        }
+    }
+}
+
+/// What is read: an event hub of a namespace, as one consumer group sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The fully qualified namespace, `contoso.servicebus.windows.net`.
+    pub namespace: String,
+    /// The name of the event hub.
+    pub event_hub: String,
+    /// The consumer group, `$Default` where none was made.
+    pub consumer_group: String,
+}
+
+/// A place in a partition, both ways that the service knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The number of the event there.
+    pub sequence_number: SequenceNumber,
+    /// The offset of the event there.
+    pub offset: Offset,
+}
+
 /// The payload of an [`Event`].
 #[derive(Debug, Clone)]
 pub enum Body {

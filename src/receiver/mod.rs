@@ -4,7 +4,7 @@
 //! as somebody wants its events, over a connection of its own, so that what goes wrong in one
 //! partition stays there. Connecting anew, and where to go on, is the receiver's own affair.
 //!
-//! Below the [`seam`] lies the AMQP engine, [`stock`]: nothing above it knows one of its types.
+//! Below the seam (`seam.rs`) lies the AMQP engine (`stock`): nothing above it knows its types.
 
 mod connection_string;
 mod continuity;
@@ -26,7 +26,7 @@ pub use error::{ReceiverError, Retry};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
 
-use crate::event::PartitionId;
+use crate::event::{PartitionId, Source};
 
 /// Events that the service may send ahead of their reader, for each partition.
 pub const DEFAULT_PREFETCH_EVENTS: u32 = 300;
@@ -50,15 +50,58 @@ pub struct Config {
     pub prefetch_bytes: usize,
 }
 
-/// Where events come from, as each of them tells downstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The fully qualified namespace.
-    pub namespace: String,
-    /// The hub's name.
-    pub event_hub: String,
-    /// The consumer group's name.
-    pub consumer_group: String,
+impl Config {
+    /// A configuration with the default prefetch. The hub is `event_hub`, or else the one that the
+    /// connection string names in its `EntityPath`.
+    ///
+    /// # Errors
+    /// When neither names a hub, or each another one.
+    pub fn new(
+        connection_string: ConnectionString,
+        event_hub: Option<&str>,
+        consumer_group: &str,
+        start: StartPosition,
+    ) -> Result<Self, HubNameError> {
+        let event_hub = match (connection_string.event_hub(), event_hub) {
+            (Some(path), Some(name)) if !path.eq_ignore_ascii_case(name) => {
+                return Err(HubNameError::Conflicting {
+                    entity_path: path.to_owned(),
+                    name: name.to_owned(),
+                });
+            }
+            (Some(path), _) => path.to_owned(),
+            (None, Some(name)) => name.to_owned(),
+            (None, None) => return Err(HubNameError::Missing),
+        };
+        Ok(Self {
+            connection_string,
+            event_hub,
+            consumer_group: consumer_group.to_owned(),
+            start,
+            prefetch_events: DEFAULT_PREFETCH_EVENTS,
+            prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+        })
+    }
+}
+
+/// It is not known which event hub is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HubNameError {
+    /// Nobody named it.
+    #[error(
+        "no event hub is named: add EntityPath to the connection string, or give the hub's name"
+    )]
+    Missing,
+    /// It was named twice, and not alike.
+    #[error(
+        "the connection string says EntityPath={entity_path}, but the hub is named {name}: leave one out"
+    )]
+    Conflicting {
+        /// What the connection string says.
+        entity_path: String,
+        /// What was said beside it.
+        name: String,
+    },
 }
 
 /// One event hub, read through one consumer group.

@@ -37,7 +37,7 @@ pub(crate) fn expiry(token: &Secret) -> Option<OffsetDateTime> {
     let fields = token
         .reveal()
         .split_once(' ')
-        .map_or(token.reveal(), |(_, fields)| fields);
+        .map_or_else(|| token.reveal(), |(_, fields)| fields);
     let seconds = fields
         .split('&')
         .find_map(|field| field.trim().strip_prefix("se="))?;

@@ -16,8 +16,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::is_vague;
-use super::request::Requests;
-use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, MAX_MESSAGE_SIZE, step};
+use super::request::{Answer, Requests};
+use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::connection_string::{ConnectionString, Credential};
 use crate::receiver::seam::Failure;
@@ -27,6 +27,8 @@ use crate::secret::Secret;
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
 const READ_BUFFER: usize = 64 * 1024;
+/// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
+const LEAST_BOUND: usize = 1024 * 1024;
 /// We hold a peer for dead that says nothing for so long.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(60);
 /// We say something at least this often. The service wants to hear from us every 240 s, and the crate
@@ -77,9 +79,7 @@ impl Connection {
 
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
-        let bound = config
-            .prefetch_bytes
-            .saturating_add(MAX_MESSAGE_SIZE as usize);
+        let bound = config.prefetch_bytes.max(LEAST_BOUND);
         let mut connection = Self::open(&config.connection_string, bound).await?;
         connection
             .authorize(&config.connection_string, &config.event_hub)
@@ -97,10 +97,13 @@ impl Connection {
             credential: target.credential().clone(),
             audience: format!("sb://{}/{event_hub}", target.namespace()),
         };
-        let mut cbs = Requests::attach(&mut self.handle, "$cbs").await?;
-        claim.put(&mut cbs).await?;
-        self.keeper = Some(Keeper::start(cbs, claim, self.leash().clone()));
-        Ok(())
+        match claim.put_first(&mut self.handle).await {
+            Ok(cbs) => {
+                self.keeper = Some(Keeper::start(cbs, claim, self.leash().clone()));
+                Ok(())
+            }
+            Err(failure) => Err(self.explained(failure).await),
+        }
     }
 
     /// Begins a session, for one link.
@@ -110,13 +113,12 @@ impl Connection {
 
     /// The ids of a hub's partitions, unsorted.
     pub(crate) async fn partition_ids(&mut self, event_hub: &str) -> Result<Vec<String>, Failure> {
-        let mut management = Requests::attach(&mut self.handle, "$management").await?;
         let question = [
             ("operation", "READ"),
             ("name", event_hub),
             ("type", "com.microsoft:eventhub"),
         ];
-        let answer = management.ask(&question, Value::Null).await?;
+        let answer = self.ask_management(&question).await?;
         let ids: Vec<String> = match answer.member("partition_ids") {
             Some(Value::Array(ids)) => ids.iter().filter_map(as_text).collect(),
             Some(Value::List(ids)) => ids.iter().filter_map(as_text).collect(),
@@ -134,14 +136,13 @@ impl Connection {
         event_hub: &str,
         partition: &PartitionId,
     ) -> Result<SequenceNumber, Failure> {
-        let mut management = Requests::attach(&mut self.handle, "$management").await?;
         let question = [
             ("operation", "READ"),
             ("name", event_hub),
             ("type", "com.microsoft:partition"),
             ("partition", partition.as_str()),
         ];
-        let answer = management.ask(&question, Value::Null).await?;
+        let answer = self.ask_management(&question).await?;
         match answer.member("last_enqueued_sequence_number") {
             Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
             Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
@@ -159,17 +160,37 @@ impl Connection {
         }
     }
 
-    /// Why the connection is dead, where it can tell more than the link that found it so.
-    pub(super) async fn cause(&mut self, found: Failure) -> Failure {
-        if let Some(cause) = self.leash().take_cause() {
-            return cause;
+    /// A failure, with the word of the connection where that says more. Where this is dropped before
+    /// it is ready the failure is lost: see [`Self::cause`].
+    pub(super) async fn explained(&mut self, failure: Failure) -> Failure {
+        self.cause(is_vague(&failure)).await.unwrap_or(failure)
+    }
+
+    /// What the connection has to say when one of its links has failed; where that link's own word is
+    /// vague, it may be some moments until the connection knows. Cancel-safe.
+    pub(super) async fn cause(&mut self, is_vague: bool) -> Option<Failure> {
+        let ended = if is_vague {
+            timeout(CLOSE_LIMIT, self.handle.on_close())
+                .await
+                .ok()
+                .and_then(Result::err)
+        } else {
+            None
+        };
+        self.leash()
+            .take_cause()
+            .or_else(|| ended.map(Failure::from))
+    }
+
+    async fn ask_management(&mut self, question: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let answer = async {
+            let mut management = Requests::attach(&mut self.handle, "$management").await?;
+            management.ask(question, Value::Null).await
         }
-        if !is_vague(&found) {
-            return found;
-        }
-        match timeout(CLOSE_LIMIT, self.handle.on_close()).await {
-            Ok(Err(error)) => error.into(),
-            Ok(Ok(())) | Err(_) => found,
+        .await;
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(self.explained(failure).await),
         }
     }
 
@@ -203,6 +224,13 @@ struct Claim {
 }
 
 impl Claim {
+    /// Makes the claim for the first time, over links that stay for the next times.
+    async fn put_first(&self, connection: &mut ConnectionHandle<()>) -> Result<Requests, Failure> {
+        let mut cbs = Requests::attach(connection, "$cbs").await?;
+        self.put(&mut cbs).await?;
+        Ok(cbs)
+    }
+
     async fn put(&self, cbs: &mut Requests) -> Result<(), Failure> {
         let token = self.token(OffsetDateTime::now_utc());
         let question = [

@@ -198,3 +198,195 @@ fn uuid(uuid: &Uuid) -> String {
     );
     format!("{a}-{b}-{c}-{d}-{e}")
 }
+
+#[cfg(test)]
+mod tests {
+    use fe2o3_amqp::types::messaging::message::__private::Serializable;
+    use fe2o3_amqp::types::messaging::message::DecodeIntoMessage;
+    use fe2o3_amqp::types::messaging::{
+        AmqpSequence, AmqpValue, Data, Properties as AmqpProperties,
+    };
+    use fe2o3_amqp::types::primitives::{Binary, OrderedMap};
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// The message as it is after a trip over the wire.
+    fn sent(message: Message<AmqpBody<Value>>) -> Result<Event, Failure> {
+        let bytes = serde_amqp::to_vec(&Serializable(message)).unwrap();
+        let message = AmqpBody::<Value>::decode_message_from_reader(
+            serde_amqp::read::SliceReader::new(&bytes),
+        )
+        .unwrap();
+        read(&PartitionId::new("0"), message)
+    }
+
+    fn message(body: AmqpBody<Value>) -> Message<AmqpBody<Value>> {
+        let mut annotations = MessageAnnotations::default();
+        annotations
+            .0
+            .insert("x-opt-sequence-number".into(), Value::Long(7));
+        annotations
+            .0
+            .insert("x-opt-offset".into(), Value::String("700".into()));
+        let time = Value::Timestamp(Timestamp::from_milliseconds(1_700_000_000_123));
+        annotations.0.insert("x-opt-enqueued-time".into(), time);
+        annotations
+            .0
+            .insert("x-opt-partition-key".into(), Value::String("key".into()));
+        Message {
+            message_annotations: Some(annotations),
+            properties: Some(
+                AmqpProperties::builder()
+                    .content_type("application/json")
+                    .build(),
+            ),
+            ..Message::builder().body(body).build()
+        }
+    }
+
+    fn data(sections: &[&str]) -> AmqpBody<Value> {
+        let sections: Vec<Data> = sections
+            .iter()
+            .map(|text| Data(Binary::from(text.as_bytes())))
+            .collect();
+        AmqpBody::Data(sections.into())
+    }
+
+    fn value(value: Value) -> AmqpBody<Value> {
+        AmqpBody::Value(AmqpValue(value))
+    }
+
+    #[test]
+    fn a_position_a_time_a_key_and_a_content_type_are_read() {
+        let event = sent(message(data(&["{}"]))).unwrap();
+        assert_eq!(event.sequence_number, SequenceNumber(7));
+        assert_eq!(event.offset, Offset::new("700"));
+        assert_eq!(event.enqueued_time, datetime!(2023-11-14 22:13:20.123 UTC));
+        assert_eq!(event.partition_key.as_deref(), Some("key"));
+        assert_eq!(event.content_type.as_deref(), Some("application/json"));
+        assert_eq!(event.body.bytes(), b"{}");
+        assert!(weight(&event) > 2);
+    }
+
+    #[test]
+    fn a_body_is_data_text_or_binary() {
+        let check = |body: AmqpBody<Value>, expected: &str| {
+            let event = sent(message(body)).unwrap();
+            assert!(
+                matches!(&event.body, Body::Bytes(bytes) if bytes == expected),
+                "{event:?}"
+            );
+        };
+        check(data(&["one"]), "one");
+        check(data(&["one", "", "two"]), "onetwo");
+        check(data(&[""]), "");
+        check(value(Value::String("text".into())), "text");
+        check(value(Value::Binary(Binary::from(&b"binary"[..]))), "binary");
+    }
+
+    #[test]
+    fn any_other_body_is_unreadable_and_keeps_its_position() {
+        let check = |body: AmqpBody<Value>, expected: &str| {
+            let event = sent(message(body)).unwrap();
+            assert_eq!(event.sequence_number, SequenceNumber(7));
+            match event.body {
+                Body::Unreadable { reason } => assert_eq!(reason, expected),
+                Body::Bytes(bytes) => panic!("{bytes:?}"),
+            }
+        };
+        let sequence = vec![AmqpSequence::from(vec![Value::Int(1)])];
+        check(
+            AmqpBody::Sequence(sequence.into()),
+            "the message's body is an AMQP sequence",
+        );
+        check(value(Value::Null), "the message's body is an AMQP null");
+        check(
+            value(Value::Int(1)),
+            "the message's body is an AMQP integer",
+        );
+        check(
+            value(Value::List(vec![])),
+            "the message's body is an AMQP list",
+        );
+        check(
+            value(Value::Map(OrderedMap::new())),
+            "the message's body is an AMQP map",
+        );
+    }
+
+    #[test]
+    fn a_message_without_a_body_is_unreadable() {
+        // Not by way of the encoder, which writes a null where there is nothing.
+        let event = read(&PartitionId::new("0"), message(AmqpBody::Empty)).unwrap();
+        let expected = "the message has no body";
+        assert!(matches!(event.body, Body::Unreadable { reason } if reason == expected));
+    }
+
+    #[test]
+    fn a_message_without_a_position_is_malformed() {
+        for missing in ["x-opt-sequence-number", "x-opt-offset"] {
+            let mut message = message(data(&["{}"]));
+            let annotations = message.message_annotations.as_mut().unwrap();
+            annotations.0.swap_remove(&missing as &dyn AnnotationKey);
+            assert!(
+                matches!(sent(message), Err(Failure::Malformed(_))),
+                "{missing}"
+            );
+        }
+        let bare = Message::builder().body(AmqpBody::Empty).build();
+        assert!(matches!(sent(bare), Err(Failure::Malformed(_))));
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_holds_is_the_epoch() {
+        let mut message = message(data(&["{}"]));
+        let time = Value::Timestamp(Timestamp::from_milliseconds(i64::MAX));
+        let annotations = message.message_annotations.as_mut().unwrap();
+        annotations.0.insert("x-opt-enqueued-time".into(), time);
+        assert_eq!(
+            sent(message).unwrap().enqueued_time,
+            OffsetDateTime::UNIX_EPOCH
+        );
+    }
+
+    #[test]
+    fn properties_become_json_and_keep_their_order_and_digits() {
+        let check = |value: SimpleValue, expected: &str| {
+            let mut message = message(data(&["{}"]));
+            let mut properties = ApplicationProperties::default();
+            properties.0.insert("z".into(), value.clone());
+            properties.0.insert("a".into(), SimpleValue::Null);
+            message.application_properties = Some(properties);
+            let event = sent(message).unwrap();
+            let names: Vec<&str> = event.properties.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["z", "a"]);
+            assert_eq!(
+                event.properties.get("z").unwrap().to_string(),
+                expected,
+                "{value:?}"
+            );
+        };
+        check(SimpleValue::Null, "null");
+        check(SimpleValue::Bool(true), "true");
+        check(SimpleValue::Ulong(u64::MAX), "18446744073709551615");
+        check(SimpleValue::Long(i64::MIN), "-9223372036854775808");
+        check(SimpleValue::Float(0.1.into()), "0.1");
+        check(SimpleValue::Double(2.5.into()), "2.5");
+        check(SimpleValue::Double(f64::INFINITY.into()), "\"inf\"");
+        check(SimpleValue::Char('é'), "\"é\"");
+        check(SimpleValue::String("text".into()), "\"text\"");
+        check(SimpleValue::Symbol("symbol".into()), "\"symbol\"");
+        check(
+            SimpleValue::Binary(Binary::from(&b"\x00\xff"[..])),
+            "\"AP8=\"",
+        );
+        let time = Timestamp::from_milliseconds(1_700_000_000_000);
+        check(SimpleValue::Timestamp(time), "\"2023-11-14T22:13:20Z\"");
+        let uuid = Uuid::from(0x0123_4567_89ab_cdef_0123_4567_89ab_cdefu128.to_be_bytes());
+        check(
+            SimpleValue::Uuid(uuid),
+            "\"01234567-89ab-cdef-0123-456789abcdef\"",
+        );
+    }
+}

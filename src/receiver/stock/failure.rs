@@ -1,5 +1,7 @@
 //! The crate's errors in the words of the seam: the service's condition where there is one.
 
+use std::io;
+
 use fe2o3_amqp::connection::{ConnectionStopReason, Error as ConnectionError, OpenError};
 use fe2o3_amqp::link::{
     DetachError, IllegalLinkStateError, LinkStateError, ReceiverAttachError, RecvError, SendError,
@@ -36,13 +38,18 @@ impl From<ConnectionStopReason> for Failure {
             ConnectionStopReason::RemoteClosed => {
                 Self::Lost("the service closed the connection".to_owned())
             }
-            ConnectionStopReason::Closed => Self::Lost(CONNECTION_ENDED.to_owned()),
+            ConnectionStopReason::Closed => vague(),
         }
     }
 }
 
 /// What the crate says of an ended connection when only the connection itself knows why.
 const CONNECTION_ENDED: &str = "the connection ended";
+
+/// A failure of which no more is known.
+pub(super) fn vague() -> Failure {
+    Failure::Lost(CONNECTION_ENDED.to_owned())
+}
 
 /// True where the connection can tell more than this.
 pub(super) fn is_vague(failure: &Failure) -> bool {
@@ -57,7 +64,7 @@ impl From<SessionStopReason> for Failure {
             SessionStopReason::RemoteEnded => {
                 Self::Lost("the service ended the session".to_owned())
             }
-            SessionStopReason::Ended => Self::Lost(CONNECTION_ENDED.to_owned()),
+            SessionStopReason::Ended => vague(),
             SessionStopReason::ConnectionStopped(reason) => reason.into(),
         }
     }
@@ -72,9 +79,7 @@ impl From<LinkStateError> for Failure {
                 Self::Lost("the service detached the link".to_owned())
             }
             LinkStateError::SessionStopped(reason) => reason.into(),
-            LinkStateError::IllegalState | LinkStateError::ExpectImmediateDetach => {
-                Self::Lost(CONNECTION_ENDED.to_owned())
-            }
+            LinkStateError::IllegalState | LinkStateError::ExpectImmediateDetach => vague(),
         }
     }
 }
@@ -132,7 +137,7 @@ impl From<IllegalLinkStateError> for Failure {
     fn from(error: IllegalLinkStateError) -> Self {
         match error {
             IllegalLinkStateError::SessionStopped(reason) => reason.into(),
-            IllegalLinkStateError::IllegalState => Self::Lost(CONNECTION_ENDED.to_owned()),
+            IllegalLinkStateError::IllegalState => vague(),
         }
     }
 }
@@ -181,6 +186,9 @@ impl From<transport::Error> for Failure {
         Self::Lost(match error {
             transport::Error::IdleTimeoutElapsed => {
                 "nothing was heard from the service for too long".to_owned()
+            }
+            transport::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                "the service dropped the connection".to_owned()
             }
             transport::Error::Io(error) => error.to_string(),
             transport::Error::DecodeError(reason) => format!("a frame cannot be read: {reason}"),

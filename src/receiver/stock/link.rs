@@ -19,7 +19,7 @@ use serde_amqp::descriptor::Descriptor;
 use tokio::time::timeout;
 
 use super::connection::{Connection, CutOnDrop};
-use super::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, event, step};
+use super::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, event, failure, step};
 use crate::event::{Event, PartitionId};
 use crate::receiver::Config;
 use crate::receiver::credit::Credit;
@@ -39,6 +39,7 @@ pub(crate) struct Link {
     connection: Connection,
     partition: PartitionId,
     credit: Credit,
+    failure: Option<Failure>,
 }
 
 impl Link {
@@ -72,7 +73,7 @@ impl Link {
             .attach(&mut session);
         let receiver = match step("the attach", attach).await {
             Ok(receiver) => receiver,
-            Err(failure) => return Err(connection.cause(failure).await),
+            Err(failure) => return Err(connection.explained(failure).await),
         };
         let cut = CutOnDrop(connection.leash().clone());
         Ok(Self {
@@ -82,16 +83,25 @@ impl Link {
             connection,
             partition: partition.clone(),
             credit,
+            failure: None,
         })
     }
 
     /// The next event. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
     /// has left the queue. After an error the link is of no more use.
     pub(crate) async fn receive(&mut self) -> Result<Event, Failure> {
-        match self.next_event().await {
-            Ok(event) => Ok(event),
-            Err(failure) => Err(self.connection.cause(failure).await),
+        if self.failure.is_none() {
+            match self.next_event().await {
+                Ok(event) => return Ok(event),
+                // Kept while its cause is asked for, lest a cancelled call receive after an error.
+                Err(failure) => self.failure = Some(failure),
+            }
         }
+        let is_vague = self.failure.as_ref().is_some_and(failure::is_vague);
+        let cause = self.connection.cause(is_vague).await;
+        Err(cause
+            .or_else(|| self.failure.take())
+            .unwrap_or_else(failure::vague))
     }
 
     /// The credit for the link that comes after this one.
