@@ -3,6 +3,8 @@
 pub mod backoff;
 pub mod context;
 pub mod decoder;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 pub mod event;
 pub mod receiver;
 pub mod secret;
