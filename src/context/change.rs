@@ -52,19 +52,26 @@ impl ExecutionContext {
             .filter(move |(_, new)| id.is_none() || new.as_str() != id)
             .map(|(name, new)| ChangedColumn {
                 name,
-                old: self.pre_entity_images().find_map(|(_, image)| image.attribute(name)),
+                old: self
+                    .pre_entity_images()
+                    .find_map(|(_, image)| image.attribute(name)),
                 new,
             })
             .filter(|column| column.old != Some(column.new))
     }
 
     fn primary_name(&self) -> Option<&str> {
-        let (_, image) = self.post_entity_images().find(|(name, _)| *name == PRIMARY_NAME_IMAGE)?;
+        let (_, image) = self
+            .post_entity_images()
+            .find(|(name, _)| *name == PRIMARY_NAME_IMAGE)?;
         let id = image.id().or_else(|| self.row_id());
-        image.attributes()?.iter().find_map(|(_, value)| match value {
-            Value::String(text) if Some(text.as_str()) != id => Some(text.as_str()),
-            _ => None,
-        })
+        image
+            .attributes()?
+            .iter()
+            .find_map(|(_, value)| match value {
+                Value::String(text) if Some(text.as_str()) != id => Some(text.as_str()),
+                _ => None,
+            })
     }
 
     fn rows(&self) -> impl Iterator<Item = Entity<'_>> {
@@ -75,5 +82,7 @@ impl ExecutionContext {
 }
 
 fn named(row: Entity<'_>) -> Option<&str> {
-    NAME_COLUMNS.iter().find_map(|name| row.attribute(name)?.as_str())
+    NAME_COLUMNS
+        .iter()
+        .find_map(|name| row.attribute(name)?.as_str())
 }

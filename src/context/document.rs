@@ -107,7 +107,9 @@ impl Serialize for Value {
             Self::Number(number) => number.serialize(serializer),
             Self::String(text) | Self::Guid(text) => serializer.serialize_str(text),
             Self::DateTime(date) => date.serialize(serializer),
-            Self::Bytes(bytes) => serializer.collect_str(&base64::display::Base64Display::new(bytes, &STANDARD)),
+            Self::Bytes(bytes) => {
+                serializer.collect_str(&base64::display::Base64Display::new(bytes, &STANDARD))
+            }
             Self::Array(items) => serializer.collect_seq(items),
             Self::Bag(bag) => bag.serialize(serializer),
             Self::Object(object) => object.serialize(serializer),
@@ -158,5 +160,7 @@ impl Serialize for Object {
 }
 
 fn members<M: SerializeMap>(map: &mut M, object: &Object) -> Result<(), M::Error> {
-    object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
+    object
+        .iter()
+        .try_for_each(|(name, value)| map.serialize_entry(name, value))
 }

@@ -52,7 +52,10 @@ pub struct Entity<'a>(&'a Object);
 impl<'a> Entity<'a> {
     /// Reads a value as a row; `None` where it is something else.
     pub fn new(value: &'a Value) -> Option<Self> {
-        value.as_object().filter(|object| object.is("Entity")).map(Self)
+        value
+            .as_object()
+            .filter(|object| object.is("Entity"))
+            .map(Self)
     }
 
     /// `Id`; `None` where it is zero.

@@ -125,7 +125,9 @@ impl ExecutionContext {
 
     /// `OperationCreatedOn` in UTC.
     pub fn operation_created_on(&self) -> Option<&DateTime> {
-        self.members.get("OperationCreatedOn").and_then(Value::as_date_time)
+        self.members
+            .get("OperationCreatedOn")
+            .and_then(Value::as_date_time)
     }
 
     /// `InputParameters`.
@@ -181,9 +183,12 @@ impl ExecutionContext {
     /// more surely, where it was set.
     pub fn is_truncated(&self) -> bool {
         let is_empty = |name| self.bag(name).is_none_or(Bag::is_empty);
-        self.message_name().is_some_and(|name| NEEDS_INPUT.contains(&name))
+        self.message_name()
+            .is_some_and(|name| NEEDS_INPUT.contains(&name))
             && self.parent_context().is_none()
-            && ["InputParameters", "PreEntityImages", "PostEntityImages"].into_iter().all(is_empty)
+            && ["InputParameters", "PreEntityImages", "PostEntityImages"]
+                .into_iter()
+                .all(is_empty)
     }
 
     fn integer(&self, name: &str) -> Option<i64> {

@@ -207,7 +207,8 @@ impl DateTime {
     pub fn new(text: impl Into<String>) -> Option<Self> {
         let date = Self(text.into());
         let bytes = date.0.as_bytes();
-        (bytes.get(10) == Some(&b'T') && (date.instant().is_some() || date.local().is_some())).then_some(date)
+        (bytes.get(10) == Some(&b'T') && (date.instant().is_some() || date.local().is_some()))
+            .then_some(date)
     }
 
     /// The text.
@@ -235,16 +236,21 @@ pub struct Bag {
 }
 
 impl Bag {
-    const EMPTY: &Self = &Self { entries: Vec::new() };
+    const EMPTY: &Self = &Self {
+        entries: Vec::new(),
+    };
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.iter().find_map(|(name, value)| (name == key).then_some(value))
+        self.iter()
+            .find_map(|(name, value)| (name == key).then_some(value))
     }
 
     /// Every entry in the order sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(key, value)| (key.as_str(), value))
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
     }
 
     /// How many entries there are.
@@ -279,7 +285,11 @@ pub type Name = Cow<'static, str>;
 impl Object {
     /// Builds a complex value; of two members with one name the later value stands in the earlier
     /// one's place. Calls `repeated` with each name that came again.
-    pub fn new(type_name: Option<TypeName>, members: Vec<(Name, Value)>, mut repeated: impl FnMut(&str)) -> Self {
+    pub fn new(
+        type_name: Option<TypeName>,
+        members: Vec<(Name, Value)>,
+        mut repeated: impl FnMut(&str),
+    ) -> Self {
         Self {
             type_name,
             members: keep_last(members, |name| repeated(name)),
@@ -300,7 +310,8 @@ impl Object {
 
     /// The member `name`; `None` where it is absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.iter().find_map(|(known, value)| (known == name).then_some(value))
+        self.iter()
+            .find_map(|(known, value)| (known == name).then_some(value))
     }
 
     /// The text of the member `name`.
@@ -310,7 +321,9 @@ impl Object {
 
     /// Every member in the order sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.members.iter().map(|(name, value)| (name.as_ref(), value))
+        self.members
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value))
     }
 
     /// How many members there are.
@@ -368,7 +381,9 @@ fn has_repeated<K: AsRef<str>>(entries: &[(K, Value)]) -> bool {
         return entries.iter().any(|(key, _)| !seen.insert(key.as_ref()));
     }
     entries.iter().enumerate().any(|(at, (key, _))| {
-        entries[..at].iter().any(|(earlier, _)| earlier.as_ref() == key.as_ref())
+        entries[..at]
+            .iter()
+            .any(|(earlier, _)| earlier.as_ref() == key.as_ref())
     })
 }
 
@@ -378,20 +393,45 @@ mod tests {
 
     #[test]
     fn a_number_is_what_json_allows_or_not_a_number_at_all() {
-        for text in ["0", "-0", "1.10", "79228162514264337593543950335", "1E+16", "4.9e-324", "NaN", "-INF"] {
-            assert_eq!(Number::new(text, NumberKind::Unknown).unwrap().as_str(), text);
+        for text in [
+            "0",
+            "-0",
+            "1.10",
+            "79228162514264337593543950335",
+            "1E+16",
+            "4.9e-324",
+            "NaN",
+            "-INF",
+        ] {
+            assert_eq!(
+                Number::new(text, NumberKind::Unknown).unwrap().as_str(),
+                text
+            );
         }
-        for text in ["", "-", "01", "1.", ".5", "+1", "1e", "1e+", "0x1", "nan", "1 ", "--1"] {
+        for text in [
+            "", "-", "01", "1.", ".5", "+1", "1e", "1e+", "0x1", "nan", "1 ", "--1",
+        ] {
             assert_eq!(Number::new(text, NumberKind::Unknown), None, "{text}");
         }
     }
 
     #[test]
     fn a_date_is_kept_with_its_zone_and_precision() {
-        for text in ["2024-11-08T08:05:06", "0001-01-01T00:00:00", "9999-12-31T23:59:59.9999999Z", "2024-02-29T00:00:00-03:30"] {
+        for text in [
+            "2024-11-08T08:05:06",
+            "0001-01-01T00:00:00",
+            "9999-12-31T23:59:59.9999999Z",
+            "2024-02-29T00:00:00-03:30",
+        ] {
             assert_eq!(DateTime::new(text).unwrap().as_str(), text);
         }
-        for text in ["", "2024-11-08", "2023-02-29T00:00:00", "2024-11-08 08:05:06Z", "2024-11-08T25:00:00Z"] {
+        for text in [
+            "",
+            "2024-11-08",
+            "2023-02-29T00:00:00",
+            "2024-11-08 08:05:06Z",
+            "2024-11-08T25:00:00Z",
+        ] {
             assert_eq!(DateTime::new(text), None, "{text}");
         }
     }
@@ -399,7 +439,10 @@ mod tests {
     #[test]
     fn of_repeated_keys_the_last_value_stands_in_the_first_place() {
         for filler in [0, 2 * SEARCHED] {
-            let mut entries = vec![("a".to_owned(), Value::Bool(false)), ("b".to_owned(), Value::Null)];
+            let mut entries = vec![
+                ("a".to_owned(), Value::Bool(false)),
+                ("b".to_owned(), Value::Null),
+            ];
             entries.extend((0..filler).map(|n| (format!("filler{n}"), Value::Null)));
             entries.push(("a".to_owned(), Value::Bool(true)));
             let mut repeated = Vec::new();

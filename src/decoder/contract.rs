@@ -6,7 +6,9 @@
 
 use crate::context::NumberKind::{self, Decimal, Double, Float, Integer};
 
-use Shape::{Any, Bag, Bool, Bytes, Char, Complex, Created, DateTime, Enum, Guid, List, Number, Text};
+use Shape::{
+    Any, Bag, Bool, Bytes, Char, Complex, Created, DateTime, Enum, Guid, List, Number, Text,
+};
 
 /// What a place in a body holds by its declared type.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,10 @@ impl Contract {
     /// contract's order nearly always.
     pub(super) fn member(&self, name: &str, next: &mut usize) -> Option<(&'static str, Shape)> {
         let (before, after) = self.members.split_at((*next).min(self.members.len()));
-        let place = after.iter().chain(before).position(|(known, _)| *known == name)?;
+        let place = after
+            .iter()
+            .chain(before)
+            .position(|(known, _)| *known == name)?;
         let place = (before.len() + place) % self.members.len();
         *next = place + 1;
         Some(self.members[place])
@@ -82,7 +87,9 @@ pub(super) fn is_well_known(namespace: &str) -> bool {
 pub(super) fn known(name: &str, namespace: &str) -> Option<Shape> {
     match namespace {
         SCHEMA | SERIALIZATION | ARRAYS => primitive(name),
-        _ if is_well_known(namespace) => TYPES.iter().find_map(|(known, shape)| (*known == name).then_some(*shape)),
+        _ if is_well_known(namespace) => TYPES
+            .iter()
+            .find_map(|(known, shape)| (*known == name).then_some(*shape)),
         _ => None,
     }
 }
@@ -91,9 +98,8 @@ fn primitive(name: &str) -> Option<Shape> {
     Some(match name {
         "string" | "anyURI" | "QName" | "duration" => Text,
         "boolean" => Bool,
-        "int" | "long" | "short" | "byte" | "unsignedByte" | "unsignedShort" | "unsignedInt" | "unsignedLong" => {
-            Number(Integer)
-        }
+        "int" | "long" | "short" | "byte" | "unsignedByte" | "unsignedShort" | "unsignedInt"
+        | "unsignedLong" => Number(Integer),
         "decimal" => Number(Decimal),
         "double" => Number(Double),
         "float" => Number(Float),
@@ -119,7 +125,10 @@ static TYPES: &[(&str, Shape)] = &[
     ("EntityCollection", Complex(&ENTITY_COLLECTION)),
     ("EntityImageCollection", Bag(&Complex(&ENTITY))),
     ("EntityReference", Complex(&ENTITY_REFERENCE)),
-    ("EntityReferenceCollection", List(&Complex(&ENTITY_REFERENCE))),
+    (
+        "EntityReferenceCollection",
+        List(&Complex(&ENTITY_REFERENCE)),
+    ),
     ("EntityRole", Enum(ENTITY_ROLE)),
     ("EntityState", Enum(ENTITY_STATE)),
     ("FetchExpression", Complex(&FETCH_EXPRESSION)),
@@ -134,7 +143,10 @@ static TYPES: &[(&str, Shape)] = &[
     ("LogicalOperator", Enum(LOGICAL_OPERATOR)),
     ("Money", Complex(&MONEY)),
     ("OptionSetValue", Complex(&OPTION_SET_VALUE)),
-    ("OptionSetValueCollection", List(&Complex(&OPTION_SET_VALUE))),
+    (
+        "OptionSetValueCollection",
+        List(&Complex(&OPTION_SET_VALUE)),
+    ),
     ("OrderExpression", Complex(&ORDER_EXPRESSION)),
     ("OrderType", Enum(ORDER_TYPE)),
     ("PagingInfo", Complex(&PAGING_INFO)),
@@ -249,7 +261,10 @@ static ENTITY_COLLECTION: Contract = Contract {
 
 static RELATED_PAIR: Contract = Contract {
     name: "",
-    members: &[("key", Complex(&RELATIONSHIP)), ("value", Complex(&ENTITY_COLLECTION))],
+    members: &[
+        ("key", Complex(&RELATIONSHIP)),
+        ("value", Complex(&ENTITY_COLLECTION)),
+    ],
 };
 
 /// An item of a collection of pairs where `object` is declared.
@@ -260,7 +275,10 @@ pub(super) static PAIR: Contract = Contract {
 
 static RELATIONSHIP: Contract = Contract {
     name: "Relationship",
-    members: &[("PrimaryEntityRole", Enum(ENTITY_ROLE)), ("SchemaName", Text)],
+    members: &[
+        ("PrimaryEntityRole", Enum(ENTITY_ROLE)),
+        ("SchemaName", Text),
+    ],
 };
 
 static OPTION_SET_VALUE: Contract = Contract {
@@ -275,7 +293,11 @@ static MONEY: Contract = Contract {
 
 static BOOLEAN_MANAGED_PROPERTY: Contract = Contract {
     name: "BooleanManagedProperty",
-    members: &[("CanBeChanged", Bool), ("ManagedPropertyLogicalName", Text), ("Value", Bool)],
+    members: &[
+        ("CanBeChanged", Bool),
+        ("ManagedPropertyLogicalName", Text),
+        ("Value", Bool),
+    ],
 };
 
 static ALIASED_VALUE: Contract = Contract {
@@ -298,14 +320,21 @@ static COLUMN_SET: Contract = Contract {
     name: "ColumnSet",
     members: &[
         ("AllColumns", Bool),
-        ("AttributeExpressions", List(&Complex(&ATTRIBUTE_EXPRESSION))),
+        (
+            "AttributeExpressions",
+            List(&Complex(&ATTRIBUTE_EXPRESSION)),
+        ),
         ("Columns", List(&Text)),
     ],
 };
 
 static ATTRIBUTE_EXPRESSION: Contract = Contract {
     name: "XrmAttributeExpression",
-    members: &[("Alias", Text), ("AttributeName", Text), ("HasGroupBy", Bool)],
+    members: &[
+        ("Alias", Text),
+        ("AttributeName", Text),
+        ("HasGroupBy", Bool),
+    ],
 };
 
 static QUERY_EXPRESSION: Contract = Contract {

@@ -47,12 +47,21 @@ pub(super) fn created_from_text(text: &str) -> Option<DateTime> {
 fn parse(text: &str) -> Option<(i64, Option<i32>)> {
     let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
     let digits = inner.strip_prefix('-').unwrap_or(inner);
-    let end = digits.find(['+', '-']).map_or(inner.len(), |at| inner.len() - digits.len() + at);
+    let end = digits
+        .find(['+', '-'])
+        .map_or(inner.len(), |at| inner.len() - digits.len() + at);
     let (milliseconds, zone) = inner.split_at(end);
     if milliseconds.starts_with('+') {
         return None;
     }
-    Some((milliseconds.parse().ok()?, if zone.is_empty() { None } else { Some(minutes(zone)?) }))
+    Some((
+        milliseconds.parse().ok()?,
+        if zone.is_empty() {
+            None
+        } else {
+            Some(minutes(zone)?)
+        },
+    ))
 }
 
 fn minutes(zone: &str) -> Option<i32> {
@@ -60,7 +69,10 @@ fn minutes(zone: &str) -> Option<i32> {
     if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (hours, minutes) = (digits[..2].parse::<i32>().ok()?, digits[2..].parse::<i32>().ok()?);
+    let (hours, minutes) = (
+        digits[..2].parse::<i32>().ok()?,
+        digits[2..].parse::<i32>().ok()?,
+    );
     let total = (minutes < 60).then_some(hours * 60 + minutes)?;
     Some(if sign == "-" { -total } else { total })
 }
@@ -89,7 +101,11 @@ mod tests {
     use super::*;
 
     fn check(read: fn(&str) -> Option<DateTime>, text: &str, expected: Option<&str>) {
-        assert_eq!(read(text).as_ref().map(DateTime::as_str), expected, "{text}");
+        assert_eq!(
+            read(text).as_ref().map(DateTime::as_str),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
@@ -103,8 +119,14 @@ mod tests {
             ("/Date(-62135596800000)/", "0001-01-01T00:00:00Z"),
             ("/Date(253402300799999)/", "9999-12-31T23:59:59.999Z"),
             ("/Date(1697398446000+0000)/", "2023-10-15T19:34:06+00:00"),
-            ("/Date(1704157445678+0200)/", "2024-01-02T03:04:05.678+02:00"),
-            ("/Date(1704157445678-0330)/", "2024-01-01T21:34:05.678-03:30"),
+            (
+                "/Date(1704157445678+0200)/",
+                "2024-01-02T03:04:05.678+02:00",
+            ),
+            (
+                "/Date(1704157445678-0330)/",
+                "2024-01-01T21:34:05.678-03:30",
+            ),
         ] {
             check(from_json, text, Some(expected));
         }
@@ -113,9 +135,21 @@ mod tests {
     #[test]
     fn a_text_that_only_looks_like_a_date_is_none() {
         for text in [
-            "", "/Date()/", "/Date(1)", "Date(1)/", "/Date(+1)/", "/Date(1+2)/", "/Date(1+00000)/", "/Date(1+0060)/",
-            "/Date(1x)/", "/Date(--1)/", "/Date(99999999999999999)/", "/Date(9223372036854775808)/", "/Date(1+aé)/",
-            "/Date(1)//Date(1)/", " /Date(1)/",
+            "",
+            "/Date()/",
+            "/Date(1)",
+            "Date(1)/",
+            "/Date(+1)/",
+            "/Date(1+2)/",
+            "/Date(1+00000)/",
+            "/Date(1+0060)/",
+            "/Date(1x)/",
+            "/Date(--1)/",
+            "/Date(99999999999999999)/",
+            "/Date(9223372036854775808)/",
+            "/Date(1+aé)/",
+            "/Date(1)//Date(1)/",
+            " /Date(1)/",
         ] {
             check(from_json, text, None);
         }

@@ -9,7 +9,9 @@ use lexer::Lexer;
 
 use super::contract::{self, CLR, CONTEXT, Contract, PAIR, Shape};
 use super::{Fault, MAX_DEPTH, Notes, date, scalar};
-use crate::context::{Bag, DateTime, ExecutionContext, Name, Number, NumberKind, Object, TypeName, Value};
+use crate::context::{
+    Bag, DateTime, ExecutionContext, Name, Number, NumberKind, Object, TypeName, Value,
+};
 
 /// Reads a body. Members that are not of their declared type are kept as they came.
 pub(super) fn read(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Fault> {
@@ -27,7 +29,9 @@ pub(super) fn read(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Fa
     }
     match context {
         Value::Context(context) => Ok(*context),
-        _ => Err(reader.lexer.fault("no execution context: the body names another type")),
+        _ => Err(reader
+            .lexer
+            .fault("no execution context: the body names another type")),
     }
 }
 
@@ -50,9 +54,14 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Result<Value, Fault>) -> Result<Value, Fault> {
+    fn nested(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Value, Fault>,
+    ) -> Result<Value, Fault> {
         if self.depth == MAX_DEPTH {
-            return Err(self.lexer.fault(format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(self
+                .lexer
+                .fault(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.depth += 1;
         let value = read(self);
@@ -125,7 +134,9 @@ impl Reader<'_, '_> {
         while self.lexer.another(b']', entries.is_empty())? {
             entries.push(self.pair(shape)?);
         }
-        Ok(Value::Bag(Bag::new(entries, |key| self.notes.repeated("key", key))))
+        Ok(Value::Bag(Bag::new(entries, |key| {
+            self.notes.repeated("key", key)
+        })))
     }
 
     /// Reads `{"key": ..., "value": ...}` with its members in any order.
@@ -156,16 +167,23 @@ impl Reader<'_, '_> {
             _ => None,
         };
         let hinted = hint.as_deref().map(parse_hint);
-        let contract = hinted.as_ref().and_then(|(contract, _)| *contract).or(declared);
+        let contract = hinted
+            .as_ref()
+            .and_then(|(contract, _)| *contract)
+            .or(declared);
         let type_name = match hinted {
             Some((_, type_name)) => Some(type_name),
-            None => contract.filter(|contract| !contract.name.is_empty()).map(|contract| TypeName {
-                name: contract.name.into(),
-                namespace: None,
-            }),
+            None => contract
+                .filter(|contract| !contract.name.is_empty())
+                .map(|contract| TypeName {
+                    name: contract.name.into(),
+                    namespace: None,
+                }),
         };
         let members = self.members(contract)?;
-        let object = Object::new(type_name, members, |name| self.notes.repeated("member", name));
+        let object = Object::new(type_name, members, |name| {
+            self.notes.repeated("member", name)
+        });
         Ok(match contract {
             Some(contract) if std::ptr::eq(contract, &CONTEXT) => {
                 Value::Context(Box::new(ExecutionContext::new(object)))
@@ -174,7 +192,10 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn members(&mut self, contract: Option<&'static Contract>) -> Result<Vec<(Name, Value)>, Fault> {
+    fn members(
+        &mut self,
+        contract: Option<&'static Contract>,
+    ) -> Result<Vec<(Name, Value)>, Fault> {
         self.lexer.expect(b'{', "an object")?;
         let mut members = Vec::new();
         let (mut next, mut is_first) = (0, true);
@@ -187,10 +208,11 @@ impl Reader<'_, '_> {
                 self.lexer.skip()?;
                 continue;
             }
-            let (name, shape) = match contract.and_then(|contract| contract.member(&name, &mut next)) {
-                Some((name, shape)) => (Name::Borrowed(name), shape),
-                None => (Name::Owned(name.into_owned()), Shape::Any),
-            };
+            let (name, shape) =
+                match contract.and_then(|contract| contract.member(&name, &mut next)) {
+                    Some((name, shape)) => (Name::Borrowed(name), shape),
+                    None => (Name::Owned(name.into_owned()), Shape::Any),
+                };
             let value = self.value(shape)?;
             self.notes.within(noted, &name);
             members.push((name, value));

@@ -79,10 +79,15 @@ pub struct Position {
 impl Position {
     fn new(body: &[u8], offset: usize) -> Self {
         let before = &body[..offset.min(body.len())];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line_start = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         Self {
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            column: 1 + String::from_utf8_lossy(&before[line_start..]).chars().count(),
+            column: 1 + String::from_utf8_lossy(&before[line_start..])
+                .chars()
+                .count(),
         }
     }
 }
@@ -162,13 +167,15 @@ impl Format {
         };
         let text = without_mark(body);
         let base = body.len() - text.len();
-        let text = str::from_utf8(text).map_err(|cause| error(base + cause.valid_up_to(), "not UTF-8".into()))?;
+        let text = str::from_utf8(text)
+            .map_err(|cause| error(base + cause.valid_up_to(), "not UTF-8".into()))?;
         let text = text.trim_end_matches(is_padding);
         let mut notes = Notes::default();
         match (self.read)(text, &mut notes) {
-            Ok(context) if context.members().get("MessageName").is_none() => {
-                Err(error(base, "no execution context: MessageName is missing".into()))
-            }
+            Ok(context) if context.members().get("MessageName").is_none() => Err(error(
+                base,
+                "no execution context: MessageName is missing".into(),
+            )),
             Ok(context) => Ok(Decoded {
                 context,
                 format: self.wire,
@@ -182,7 +189,9 @@ impl Format {
 fn unknown(body: &[u8], text: &[u8]) -> DecodeError {
     let reason = match text.first() {
         None => "the body is empty".into(),
-        Some(first) => format!("the body begins with 0x{first:02x}, as neither JSON nor XML does").into(),
+        Some(first) => {
+            format!("the body begins with 0x{first:02x}, as neither JSON nor XML does").into()
+        }
     };
     DecodeError {
         format: None,
@@ -230,7 +239,9 @@ impl Notes {
     }
 
     fn repeated(&mut self, kind: &str, name: &str) {
-        self.add(format!("the {kind} {name:?} came again, the last value is kept"));
+        self.add(format!(
+            "the {kind} {name:?} came again, the last value is kept"
+        ));
     }
 
     /// Says that the notes after the first `count` lie in the item `place`.
@@ -243,7 +254,11 @@ impl Notes {
     /// Says that the notes after the first `count` lie in the member, key or item `name`.
     fn within(&mut self, count: usize, name: &str) {
         for note in self.list.iter_mut().skip(count) {
-            let separator = if note.path.is_empty() || note.path.starts_with('[') { "" } else { "." };
+            let separator = if note.path.is_empty() || note.path.starts_with('[') {
+                ""
+            } else {
+                "."
+            };
             note.path = format!("{name}{separator}{}", note.path);
         }
     }
@@ -269,8 +284,12 @@ fn pairs(items: Vec<Value>, notes: &mut Notes) -> Value {
 }
 
 fn is_pair(item: &Value) -> bool {
-    let Some(pair) = item.as_object() else { return false };
-    let is_pair_type = pair.type_name().is_none_or(|known| known.name.starts_with("KeyValue"));
+    let Some(pair) = item.as_object() else {
+        return false;
+    };
+    let is_pair_type = pair
+        .type_name()
+        .is_none_or(|known| known.name.starts_with("KeyValue"));
     let mut members = pair.iter();
     is_pair_type
         && pair.len() == 2

@@ -65,7 +65,10 @@ fn boolean(text: &str) -> Option<bool> {
 
 fn number(text: &str, kind: NumberKind) -> Option<Number> {
     let number = Number::new(text, kind)?;
-    let is_whole = || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let is_whole = || {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    };
     (kind != NumberKind::Integer || is_whole()).then_some(number)
 }
 
@@ -80,5 +83,9 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 /// A character from its UTF-16 code; half a surrogate pair is no character and shows as U+FFFD.
 fn character(text: &str) -> Option<String> {
     let code: u16 = text.parse().ok()?;
-    Some(char::from_u32(code.into()).unwrap_or(char::REPLACEMENT_CHARACTER).to_string())
+    Some(
+        char::from_u32(code.into())
+            .unwrap_or(char::REPLACEMENT_CHARACTER)
+            .to_string(),
+    )
 }

@@ -20,7 +20,9 @@ pub(super) fn read(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Fa
     };
     let root = reader.root()?;
     if root.name() != CONTEXT.name || !root.is_contract {
-        return Err(reader.elements.fault("no execution context: another root element"));
+        return Err(reader
+            .elements
+            .fault("no execution context: another root element"));
     }
     let members = reader.complex(&CONTEXT)?;
     reader.end()?;
@@ -57,7 +59,9 @@ impl<'a> Reader<'a, '_> {
     /// Reads the element that `start` began, to its end.
     fn value(&mut self, start: Start<'a>, shape: Shape) -> Result<Value, Fault> {
         if self.depth == MAX_DEPTH {
-            return Err(self.elements.fault(format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(self
+                .elements
+                .fault(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.depth += 1;
         let value = self.element(start, shape);
@@ -67,7 +71,8 @@ impl<'a> Reader<'a, '_> {
 
     fn element(&mut self, start: Start<'a>, shape: Shape) -> Result<Value, Fault> {
         if start.is_reference {
-            self.notes.add("a reference to an earlier element, not followed");
+            self.notes
+                .add("a reference to an earlier element, not followed");
         }
         if start.is_nil {
             self.generic(None)?;
@@ -84,7 +89,9 @@ impl<'a> Reader<'a, '_> {
             Named::Nothing => self.generic(None),
             Named::Known(shape) => self.shaped(*shape),
             Named::ArrayOf(item, _) if item.starts_with("KeyValue") => self.bag(Shape::Any),
-            Named::ArrayOf(item, namespace) => self.items(&Named::new(item, namespace)).map(Value::Array),
+            Named::ArrayOf(item, namespace) => {
+                self.items(&Named::new(item, namespace)).map(Value::Array)
+            }
             Named::Unknown(type_name) => self.generic(Some(type_name.clone())),
         }
     }
@@ -115,7 +122,9 @@ impl<'a> Reader<'a, '_> {
                 Piece::Start(start) => return Ok(Some(start)),
                 Piece::End => return Ok(None),
                 Piece::Text(text) if is_blank(&text) => {}
-                Piece::Text(_) => return Err(self.elements.fault("text where elements are expected")),
+                Piece::Text(_) => {
+                    return Err(self.elements.fault("text where elements are expected"));
+                }
                 Piece::Nothing => return Err(self.cut()),
             }
         }
@@ -128,7 +137,9 @@ impl<'a> Reader<'a, '_> {
                 Piece::Text(more) if text.is_empty() => text = more.into_owned(),
                 Piece::Text(more) => text.push_str(&more),
                 Piece::End => return Ok(text),
-                Piece::Start(_) => return Err(self.elements.fault("an element where text is expected")),
+                Piece::Start(_) => {
+                    return Err(self.elements.fault("an element where text is expected"));
+                }
                 Piece::Nothing => return Err(self.cut()),
             }
         }
@@ -151,7 +162,9 @@ impl<'a> Reader<'a, '_> {
             name: contract.name.into(),
             namespace: None,
         });
-        Ok(Object::new(type_name, members, |name| self.notes.repeated("member", name)))
+        Ok(Object::new(type_name, members, |name| {
+            self.notes.repeated("member", name)
+        }))
     }
 
     fn bag(&mut self, shape: Shape) -> Result<Value, Fault> {
@@ -159,7 +172,9 @@ impl<'a> Reader<'a, '_> {
         while self.child()?.is_some() {
             entries.push(self.pair(shape)?);
         }
-        Ok(Value::Bag(Bag::new(entries, |key| self.notes.repeated("key", key))))
+        Ok(Value::Bag(Bag::new(entries, |key| {
+            self.notes.repeated("key", key)
+        })))
     }
 
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
@@ -257,7 +272,9 @@ impl Children {
             let items = self.members.into_iter().map(|(_, value)| value).collect();
             return pairs(items, notes);
         }
-        Value::Object(Object::new(type_name, self.members, |name| notes.repeated("member", name)))
+        Value::Object(Object::new(type_name, self.members, |name| {
+            notes.repeated("member", name)
+        }))
     }
 
     /// Elements of one name are the items of a list; a single one is too if its name says "pair".

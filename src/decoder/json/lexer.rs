@@ -23,7 +23,10 @@ impl<'a> Lexer<'a> {
     /// The next byte that is not white space, which is left to be read.
     pub(super) fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        let blanks = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+            .count();
         self.at += blanks;
         rest.get(blanks).copied()
     }
@@ -39,7 +42,11 @@ impl<'a> Lexer<'a> {
 
     /// Reads `byte` or fails for want of what it is called.
     pub(super) fn expect(&mut self, byte: u8, called: &'static str) -> Result<(), Fault> {
-        if self.accept(byte) { Ok(()) } else { Err(self.missing(called)) }
+        if self.accept(byte) {
+            Ok(())
+        } else {
+            Err(self.missing(called))
+        }
     }
 
     /// Reads the comma before another item, or the end of the list; true where another item follows.
@@ -152,7 +159,10 @@ impl<'a> Lexer<'a> {
                 return Ok(());
             }
             // Over the backslash and what it escapes, which may be a character of several bytes.
-            let escaped = self.text[self.at + 1..].chars().next().map_or(0, char::len_utf8);
+            let escaped = self.text[self.at + 1..]
+                .chars()
+                .next()
+                .map_or(0, char::len_utf8);
             self.at += 1 + escaped;
         }
     }
@@ -196,7 +206,9 @@ impl<'a> Lexer<'a> {
             return Err(self.fault("four hexadecimal digits are expected"));
         };
         self.at += 6;
-        let pair = self.code_unit(self.at).map(|second| char::decode_utf16([first, second]).next());
+        let pair = self
+            .code_unit(self.at)
+            .map(|second| char::decode_utf16([first, second]).next());
         match (char::from_u32(first.into()), pair) {
             (Some(character), _) => Ok(character),
             (None, Some(Some(Ok(character)))) => {
@@ -240,8 +252,19 @@ mod tests {
 
     #[test]
     fn a_broken_string_is_refused_where_it_breaks() {
-        for (text, offset) in [("\"abc", 4), (r#""\"#, 1), (r#""\x""#, 1), (r#""\u12""#, 1), (r#""\u12g4""#, 1), ("x", 0)] {
-            assert_eq!(Lexer::new(text).string().unwrap_err().offset, offset, "{text}");
+        for (text, offset) in [
+            ("\"abc", 4),
+            (r#""\"#, 1),
+            (r#""\x""#, 1),
+            (r#""\u12""#, 1),
+            (r#""\u12g4""#, 1),
+            ("x", 0),
+        ] {
+            assert_eq!(
+                Lexer::new(text).string().unwrap_err().offset,
+                offset,
+                "{text}"
+            );
         }
     }
 }

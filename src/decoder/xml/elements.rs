@@ -91,14 +91,19 @@ impl<'a> Elements<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let mut reader = NsReader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
-        reader.resolver_mut().set_max_namespace_bindings(MAX_PREFIXES);
+        reader
+            .resolver_mut()
+            .set_max_namespace_bindings(MAX_PREFIXES);
         Self { reader }
     }
 
     /// Reads the next piece. Comments and processing instructions are none.
     pub(super) fn next(&mut self) -> Result<Piece<'a>, Fault> {
         loop {
-            let event = self.reader.read_event().map_err(|error| self.broken(&error))?;
+            let event = self
+                .reader
+                .read_event()
+                .map_err(|error| self.broken(&error))?;
             return Ok(match event {
                 Event::Start(tag) | Event::Empty(tag) => Piece::Start(self.start(tag)?),
                 Event::End(_) => Piece::End,
@@ -155,7 +160,10 @@ impl<'a> Elements<'a> {
         let (namespace, name) = resolver.resolve_element(QName(value));
         match namespace {
             ResolveResult::Unknown(_) => Err(self.fault("a type whose prefix is not bound")),
-            namespace => Ok(Named::new(name.into_inner(), bound(namespace).unwrap_or_default())),
+            namespace => Ok(Named::new(
+                name.into_inner(),
+                bound(namespace).unwrap_or_default(),
+            )),
         }
     }
 
@@ -182,7 +190,8 @@ impl<'a> Elements<'a> {
         };
         match u32::from_str_radix(digits, radix) {
             Ok(0xd800..=0xdfff) => Ok(char::REPLACEMENT_CHARACTER),
-            Ok(code) => char::from_u32(code).ok_or_else(|| self.fault("a character that Unicode does not have")),
+            Ok(code) => char::from_u32(code)
+                .ok_or_else(|| self.fault("a character that Unicode does not have")),
             Err(_) => Err(self.fault("a broken character reference")),
         }
     }
@@ -191,11 +200,15 @@ impl<'a> Elements<'a> {
     fn broken(&self, error: &Error) -> Fault {
         let reason = match error {
             Error::Syntax(error) => Cow::Owned(error.to_string()),
-            Error::IllFormed(IllFormedError::MissingEndTag(_)) => "the body ends within an element".into(),
-            Error::IllFormed(IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_)) => {
-                "an end tag without its start tag".into()
+            Error::IllFormed(IllFormedError::MissingEndTag(_)) => {
+                "the body ends within an element".into()
             }
-            Error::IllFormed(IllFormedError::UnclosedReference) => "an ampersand that begins no reference".into(),
+            Error::IllFormed(
+                IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_),
+            ) => "an end tag without its start tag".into(),
+            Error::IllFormed(IllFormedError::UnclosedReference) => {
+                "an ampersand that begins no reference".into()
+            }
             Error::Namespace(_) => "a namespace declaration that is not allowed".into(),
             _ => "not well-formed".into(),
         };

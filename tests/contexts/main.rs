@@ -1,0 +1,99 @@
+//! Bodies as the genuine serializers wrote them, decoded and compared with what was written.
+//!
+//! `tests/data/contexts` holds for each case `NAME.json`, `NAME.xml` and the two truth files that
+//! [`truth`] reads, and payloads that were published without one.
+
+mod agreement;
+mod published;
+mod schema;
+mod tree;
+mod truth;
+mod variations;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dataverse_listener::context::WireFormat;
+use dataverse_listener::decoder::{Decoded, Hint, decode};
+use tree::{Tree, assert_same};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/contexts")
+}
+
+fn file(name: &str) -> String {
+    fs::read_to_string(data().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The names of the cases that have a truth.
+fn cases() -> Vec<String> {
+    let names = fs::read_dir(data())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut cases: Vec<_> = names
+        .filter_map(|name| Some(name.strip_suffix(".xml")?.to_owned()))
+        .collect();
+    cases.sort();
+    assert!(
+        cases.len() > 90,
+        "only {} cases in {}",
+        cases.len(),
+        data().display()
+    );
+    cases
+}
+
+fn decoded(name: &str) -> Decoded {
+    decode(file(name).as_bytes(), Hint::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The context document of a body.
+fn document(name: &str) -> Tree {
+    Tree::parse(&serde_json::to_string(&decoded(name).document(false)).unwrap())
+}
+
+/// The members after those that the document adds.
+fn members(document: Tree) -> Tree {
+    let Tree::Object(mut members) = document else {
+        panic!("no object")
+    };
+    members.retain(|(name, _)| !matches!(name.as_str(), "@format" | "@truncated"));
+    Tree::Object(members)
+}
+
+#[test]
+fn xml_says_what_was_written() {
+    for case in cases() {
+        let expected = truth::document(&Tree::parse(&file(&format!("{case}.expected.json"))));
+        let name = format!("{case}.xml");
+        assert_eq!(decoded(&name).format, WireFormat::Xml);
+        assert_same(&members(document(&name)), &expected, &name);
+    }
+}
+
+#[test]
+fn json_says_what_json_can_carry_of_it() {
+    for case in cases() {
+        let expected =
+            truth::json_document(&Tree::parse(&file(&format!("{case}.expected-json.json"))));
+        let name = format!("{case}.json");
+        assert_eq!(decoded(&name).format, WireFormat::Json);
+        assert_same(&members(document(&name)), &expected, &name);
+    }
+}
+
+#[test]
+fn both_formats_give_one_document_apart_from_what_json_cannot_carry() {
+    for case in cases() {
+        let (xml, json) = (
+            document(&format!("{case}.xml")),
+            document(&format!("{case}.json")),
+        );
+        assert_eq!(
+            (xml.text("@format"), json.text("@format")),
+            (Some("xml"), Some("json"))
+        );
+        assert_eq!(xml.get("@truncated"), json.get("@truncated"), "{case}");
+        agreement::assert_agree(&members(xml), &members(json), &case);
+    }
+}

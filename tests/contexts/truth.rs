@@ -1,0 +1,358 @@
+//! What the truth files say, as the document that it must become. Shares no code with the decoder.
+//!
+//! `NAME.expected.json` describes the object graph that was written, `NAME.expected-json.json` what is
+//! left of it in JSON: members in snake case, values with their types, bags as arrays of pairs.
+
+use super::tree::Tree;
+
+/// The document's members for a whole truth file.
+pub(crate) fn document(truth: &Tree) -> Tree {
+    Tree::Object(members(truth, "RemoteExecutionContext", &[]))
+}
+
+/// The document's members for a truth file of JSON, where a string may be a date.
+pub(crate) fn json_document(truth: &Tree) -> Tree {
+    document(&with_dates(truth))
+}
+
+fn with_dates(truth: &Tree) -> Tree {
+    match truth {
+        Tree::Array(items) => Tree::Array(items.iter().map(with_dates).collect()),
+        Tree::Object(_) if truth.text("type") == Some("string") => Tree::Object(vec![
+            ("type".to_owned(), Tree::String("string".to_owned())),
+            (
+                "value".to_owned(),
+                Tree::String(wire_date(truth.text("value").unwrap())),
+            ),
+        ]),
+        Tree::Object(members) => {
+            let member = |(name, value): &(String, Tree)| (name.clone(), with_dates(value));
+            Tree::Object(members.iter().map(member).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn members(truth: &Tree, owner: &str, first: &[(&str, Tree)]) -> Vec<(String, Tree)> {
+    let Tree::Object(truth) = truth else {
+        panic!("no members of {owner}: {truth:?}")
+    };
+    let first = first
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let rest = truth
+        .iter()
+        .filter(|(name, _)| name != "type")
+        .map(|(name, value)| (pascal(name), member(owner, name, value)));
+    first.chain(rest).collect()
+}
+
+fn complex(truth: &Tree, name: &str) -> Tree {
+    Tree::Object(members(
+        truth,
+        name,
+        &[("@type", Tree::String(name.to_owned()))],
+    ))
+}
+
+fn pascal(name: &str) -> String {
+    name.split('_')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect()
+}
+
+fn member(owner: &str, name: &str, truth: &Tree) -> Tree {
+    if *truth == Tree::Null {
+        return Tree::Null;
+    }
+    match (owner, name) {
+        (_, "operation_created_on") => created_on(truth),
+        (_, "parent_context") => complex(truth, "RemoteExecutionContext"),
+        ("Entity", "related_entities") => related(truth),
+        ("Money" | "OptionSetValue", "value") => number(truth),
+        ("Entity" | "EntityReference", "attributes" | "formatted_values" | "key_attributes") => {
+            bag(truth)
+        }
+        (
+            "RemoteExecutionContext",
+            "input_parameters" | "output_parameters" | "shared_variables" | "pre_entity_images"
+            | "post_entity_images",
+        ) => bag(truth),
+        (_, "conditions") => each(truth, "ConditionExpression"),
+        (_, "filters") => each(truth, "FilterExpression"),
+        (_, "link_entities") => each(truth, "LinkEntity"),
+        (_, "orders") => each(truth, "OrderExpression"),
+        (_, "attribute_expressions") => each(truth, "XrmAttributeExpression"),
+        (_, "criteria" | "link_criteria") => complex(truth, "FilterExpression"),
+        _ => value(truth),
+    }
+}
+
+fn each(truth: &Tree, name: &str) -> Tree {
+    let Tree::Array(items) = truth else {
+        panic!("{truth:?}")
+    };
+    Tree::Array(items.iter().map(|item| complex(item, name)).collect())
+}
+
+fn bag(truth: &Tree) -> Tree {
+    let Tree::Array(pairs) = truth else {
+        panic!("{truth:?}")
+    };
+    let entry = |pair: &Tree| {
+        (
+            pair.text("key").unwrap().to_owned(),
+            value(pair.get("value").unwrap()),
+        )
+    };
+    Tree::Object(pairs.iter().map(entry).collect())
+}
+
+fn related(truth: &Tree) -> Tree {
+    let Tree::Array(pairs) = truth else {
+        panic!("{truth:?}")
+    };
+    let side = |pair: &Tree, name: &str| (name.to_owned(), value(pair.get(name).unwrap()));
+    Tree::Array(
+        pairs
+            .iter()
+            .map(|pair| Tree::Object(vec![side(pair, "key"), side(pair, "value")]))
+            .collect(),
+    )
+}
+
+fn number(truth: &Tree) -> Tree {
+    match truth {
+        Tree::String(digits) | Tree::Number(digits) => Tree::Number(digits.clone()),
+        other => panic!("no number: {other:?}"),
+    }
+}
+
+/// A value with its type, or one whose type its place tells.
+fn value(truth: &Tree) -> Tree {
+    if let Tree::Array(items) = truth {
+        return Tree::Array(items.iter().map(value).collect());
+    }
+    let Some(kind) = truth.text("type") else {
+        return truth.clone();
+    };
+    let text = || Tree::String(truth.text("value").unwrap().to_owned());
+    match kind {
+        "null" => Tree::Null,
+        "bool" => truth.get("value").unwrap().clone(),
+        "string" | "guid" | "duration" | "anyURI" | "bytes" => text(),
+        "number" | "double" | "float" => floating(truth),
+        "char" => Tree::String(
+            char::from_u32(truth.text("value").unwrap().parse().unwrap())
+                .unwrap()
+                .into(),
+        ),
+        "datetime" => Tree::String(trimmed(truth.text("text").unwrap())),
+        "date_time_offset" => date_time_offset(truth),
+        "enum" => Tree::String(truth.text("member").unwrap().to_owned()),
+        "array" => array(truth),
+        "entity_reference_collection" => {
+            Tree::Array(truth.items("items").iter().map(value).collect())
+        }
+        "parameter_collection" => bag(truth.get("items").unwrap()),
+        "option_set_value_collection" => options(truth),
+        "fetch_expression" => fetch(truth),
+        _ => complex_or_number(truth, kind),
+    }
+}
+
+fn complex_or_number(truth: &Tree, kind: &str) -> Tree {
+    match kind {
+        "entity"
+        | "entity_reference"
+        | "entity_collection"
+        | "option_set_value"
+        | "money"
+        | "aliased_value"
+        | "boolean_managed_property"
+        | "relationship"
+        | "column_set"
+        | "paging_info"
+        | "query_expression" => complex(truth, &pascal(kind)),
+        "int" | "long" | "short" | "byte" | "decimal" | "unsignedByte" | "unsignedShort"
+        | "unsignedInt" | "unsignedLong" => number(truth.get("value").unwrap()),
+        other => panic!("an unknown type in the truth: {other}"),
+    }
+}
+
+fn floating(truth: &Tree) -> Tree {
+    let bits = |name| {
+        truth
+            .text(name)
+            .map(|bits| u64::from_str_radix(bits, 16).unwrap())
+    };
+    if let Some(literal) = truth.text("literal") {
+        return Tree::Number(literal.to_owned());
+    }
+    let is_float = truth.text("type") == Some("float");
+    match (bits("double_bits"), bits("float_bits"), bits("bits")) {
+        (Some(bits), _, _) => Tree::Double(bits),
+        (_, _, Some(bits)) if !is_float => Tree::Double(bits),
+        (_, Some(bits), _) | (_, _, Some(bits)) => Tree::Float(u32::try_from(bits).unwrap()),
+        _ => panic!("no number: {truth:?}"),
+    }
+}
+
+fn array(truth: &Tree) -> Tree {
+    let items = truth.items("items");
+    let holds_pairs = truth
+        .text("item")
+        .is_some_and(|item| item.starts_with("KeyValuePair"))
+        || items
+            .first()
+            .is_some_and(|item| item.text("type") == Some("key_value_pair"));
+    match holds_pairs {
+        true => bag(truth.get("items").unwrap()),
+        false => Tree::Array(items.iter().map(value).collect()),
+    }
+}
+
+fn options(truth: &Tree) -> Tree {
+    let option = |digits: &Tree| {
+        Tree::Object(vec![
+            (
+                "@type".to_owned(),
+                Tree::String("OptionSetValue".to_owned()),
+            ),
+            ("Value".to_owned(), number(digits)),
+        ])
+    };
+    Tree::Array(truth.items("values").iter().map(option).collect())
+}
+
+fn fetch(truth: &Tree) -> Tree {
+    Tree::Object(vec![
+        (
+            "@type".to_owned(),
+            Tree::String("FetchExpression".to_owned()),
+        ),
+        ("Query".to_owned(), truth.get("value").unwrap().clone()),
+    ])
+}
+
+fn date_time_offset(truth: &Tree) -> Tree {
+    let ticks = match truth.text("utc_ticks") {
+        Some(ticks) => ticks.parse::<i64>().unwrap() - UNIX_EPOCH_TICKS,
+        None => milliseconds(truth, "utc_json_ms") * TICKS_PER_MILLISECOND,
+    };
+    Tree::Object(vec![
+        (
+            "@type".to_owned(),
+            Tree::String("DateTimeOffset".to_owned()),
+        ),
+        ("DateTime".to_owned(), Tree::String(render(ticks, "Z"))),
+        (
+            "OffsetMinutes".to_owned(),
+            number(truth.get("offset_minutes").unwrap()),
+        ),
+    ])
+}
+
+/// In JSON the server's shift is undone; in XML a date without a zone is in UTC.
+fn created_on(truth: &Tree) -> Tree {
+    let ticks = match (truth.text("kind"), truth.text("utc_ticks")) {
+        (None, _) => {
+            let shift = truth.text("json_offset").map_or(0, minutes);
+            (milliseconds(truth, "json_ms") + shift * 60_000) * TICKS_PER_MILLISECOND
+        }
+        (_, Some(ticks)) => ticks.parse::<i64>().unwrap() - UNIX_EPOCH_TICKS,
+        (_, None) => truth.text("ticks").unwrap().parse::<i64>().unwrap() - UNIX_EPOCH_TICKS,
+    };
+    Tree::String(render(ticks, "Z"))
+}
+
+const TICKS_PER_MILLISECOND: i64 = 10_000;
+const TICKS_PER_SECOND: i64 = 10_000_000;
+/// Ticks from the year 1 to 1970.
+const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
+
+fn milliseconds(truth: &Tree, name: &str) -> i64 {
+    truth.text(name).unwrap().parse().unwrap()
+}
+
+fn minutes(zone: &str) -> i64 {
+    let total = zone[1..3].parse::<i64>().unwrap() * 60 + zone[3..5].parse::<i64>().unwrap();
+    if zone.starts_with('-') { -total } else { total }
+}
+
+/// A string that JSON has in the place of a date becomes one; every other stays.
+pub(crate) fn wire_date(text: &str) -> String {
+    let Some(inner) = text
+        .strip_prefix("/Date(")
+        .and_then(|rest| rest.strip_suffix(")/"))
+    else {
+        return text.to_owned();
+    };
+    let zone = inner
+        .len()
+        .checked_sub(5)
+        .filter(|at| matches!(inner.as_bytes()[*at], b'+' | b'-'));
+    match zone.map(|at| inner.split_at(at)) {
+        None => match inner.parse::<i64>() {
+            Ok(milliseconds) => render(milliseconds * TICKS_PER_MILLISECOND, "Z"),
+            Err(_) => text.to_owned(),
+        },
+        Some((digits, zone)) => {
+            let wall = digits.parse::<i64>().unwrap() + minutes(zone) * 60_000;
+            render(
+                wall * TICKS_PER_MILLISECOND,
+                &format!("{}:{}", &zone[..3], &zone[3..]),
+            )
+        }
+    }
+}
+
+/// The wall clock at so many ticks from 1970, by the proleptic Gregorian calendar.
+fn render(ticks: i64, zone: &str) -> String {
+    let (seconds, fraction) = (
+        ticks.div_euclid(TICKS_PER_SECOND),
+        ticks.rem_euclid(TICKS_PER_SECOND),
+    );
+    let (mut day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let mut year = 1970;
+    let length = |year: i64| {
+        if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) {
+            366
+        } else {
+            365
+        }
+    };
+    while day < 0 {
+        year -= 1;
+        day += length(year);
+    }
+    while day >= length(year) {
+        day -= length(year);
+        year += 1;
+    }
+    let mut month = 0;
+    let february = length(year) - 337;
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    while day >= months[month] {
+        day -= months[month];
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    trimmed(&format!(
+        "{year:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}{zone}",
+        month + 1,
+        day + 1
+    ))
+}
+
+/// Without the zeros at the end of the fraction.
+fn trimmed(text: &str) -> String {
+    let Some((whole, rest)) = text.split_once('.') else {
+        return text.to_owned();
+    };
+    let (fraction, zone) = rest.split_at(7);
+    match fraction.trim_end_matches('0') {
+        "" => format!("{whole}{zone}"),
+        fraction => format!("{whole}.{fraction}{zone}"),
+    }
+}
