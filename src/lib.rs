@@ -8,3 +8,5 @@ pub mod emulator;
 pub mod event;
 pub mod receiver;
 pub mod secret;
+#[cfg(feature = "emulator")]
+pub mod simulator;
