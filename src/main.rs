@@ -1,3 +1,7 @@
-//! The process: arguments, logging, runtime, exit code; no business word.
+//! The process: arguments, one command, an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dataverse_listener::cli::main(std::env::args_os())
+}

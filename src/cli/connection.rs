@@ -1,0 +1,61 @@
+//! How a command is told which hub to use, without the key being on the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::receiver::ConnectionString;
+use crate::secret::Secret;
+
+/// The options of every command that connects to a hub.
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// The connection string of the hub or its namespace. Better given in the environment: other users
+    /// of this machine can read command lines
+    #[arg(long, value_name = "STRING", env = "EVENTHUB_CONNECTION_STRING", hide_env_values = true, value_parser = secret)]
+    connection_string: Option<Secret>,
+
+    /// A file that holds the connection string; it goes before the environment
+    #[arg(long, value_name = "FILE")]
+    connection_string_file: Option<PathBuf>,
+
+    /// The name of the event hub, where the connection string has no EntityPath
+    #[arg(long, value_name = "NAME")]
+    pub(super) hub: Option<String>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl Connection {
+    /// The connection string, from wherever it was given.
+    pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
+        let text = match (&self.connection_string_file, &self.connection_string) {
+            (Some(file), _) => std::fs::read_to_string(file)
+                .map(Secret::new)
+                .map_err(|error| {
+                    Failure::new(
+                        Exit::NoInput,
+                        &format!("read the connection string from {}", file.display()),
+                        &error,
+                    )
+                })?,
+            (None, Some(text)) => text.clone(),
+            (None, None) => {
+                return Err(Failure::plain(
+                    Exit::Usage,
+                    "no hub to connect to; set EVENTHUB_CONNECTION_STRING, or give --connection-string-file",
+                ));
+            }
+        };
+        text.reveal()
+            .trim()
+            .parse()
+            .map_err(|error: crate::receiver::ConnectionStringError| {
+                Failure::new(Exit::Usage, "read the connection string", &error)
+            })
+    }
+}

@@ -1,0 +1,132 @@
+//! `decode`: bodies from files, context documents on standard output.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Failure};
+use super::say;
+use crate::context::WireFormat;
+use crate::decoder::{self, DecodeError, Decoded, Hint};
+use crate::pretty;
+use crate::sink::Color;
+
+/// Decode bodies from files, without a hub
+///
+/// Each FILE holds one body as Dataverse posts it. Prints one line for each: the context document.
+/// A body that does not decode gives a line on standard error and, in the end, exit code 65; the other
+/// files are decoded all the same.
+#[derive(Debug, Args)]
+pub(super) struct Decode {
+    /// The format of the bodies; auto looks at each
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    format: Format,
+
+    /// How a context is printed
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    output: Output,
+
+    /// The files, - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Auto,
+    Json,
+    Xml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Json,
+    Pretty,
+}
+
+/// No event is larger than 20 MB on any tier of Event Hubs, so neither is a body worth reading.
+const LARGEST: u64 = 32 << 20;
+
+impl Decode {
+    pub(super) fn execute(self) -> Result<Exit, Failure> {
+        let mut exit = Exit::Fine;
+        let mut output = io::BufWriter::new(io::stdout().lock());
+        for file in &self.files {
+            let printed = match self.decode(file) {
+                Ok(decoded) => self.print(&decoded, &mut output),
+                Err((worse, reason)) => {
+                    say(&format!("{}: {reason}", file.display()));
+                    if exit != Exit::Data {
+                        exit = worse;
+                    }
+                    Ok(())
+                }
+            };
+            if let Err(error) = printed {
+                return gone(&error);
+            }
+        }
+        output
+            .flush()
+            .map_or_else(|error| gone(&error), |()| Ok(exit))
+    }
+
+    fn decode(&self, path: &Path) -> Result<Decoded, (Exit, String)> {
+        let body =
+            read(path).map_err(|error| (Exit::NoInput, format!("cannot be read: {error}")))?;
+        let decoded: Result<Decoded, DecodeError> = match self.format {
+            Format::Auto => decoder::decode(&body, Hint::default()),
+            Format::Json => decoder::decode_as(WireFormat::Json, &body),
+            Format::Xml => decoder::decode_as(WireFormat::Xml, &body),
+        };
+        decoded.map_err(|error| (Exit::Data, error.to_string()))
+    }
+
+    fn print(&self, decoded: &Decoded, output: &mut impl Write) -> io::Result<()> {
+        let is_truncated = decoded.context.is_truncated();
+        match self.output {
+            Output::Json => serde_json::to_writer(&mut *output, &decoded.document(is_truncated))?,
+            Output::Pretty => {
+                let mut text = Vec::new();
+                pretty::write_context(
+                    decoded,
+                    is_truncated,
+                    Color::detect() == Color::Always,
+                    &mut text,
+                )?;
+                output.write_all(&text)?;
+            }
+        }
+        output.write_all(b"\n")
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path)?)
+    };
+    source.take(LARGEST + 1).read_to_end(&mut body)?;
+    if body.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!(
+            "larger than {LARGEST} bytes, and so no body of an event"
+        )));
+    }
+    Ok(body)
+}
+
+/// A reader that has seen enough is no failure.
+fn gone(error: &io::Error) -> Result<Exit, Failure> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(Exit::Fine),
+        _ => Err(Failure::new(
+            Exit::InputOutput,
+            "write to standard output",
+            error,
+        )),
+    }
+}

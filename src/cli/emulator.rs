@@ -1,0 +1,91 @@
+//! `emulator`: the embedded event hub by itself.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::listen::GRACE;
+use super::say;
+use crate::emulator::{Emulator, Options};
+use crate::secret::Secret;
+use crate::shutdown::Shutdown;
+
+/// Serve an event hub on this machine, for development
+///
+/// Prints its connection string as the first line of standard output, then serves until Ctrl-C. It
+/// keeps events in memory only. Microsoft's SDKs work with it unchanged.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5672")]
+    listen: SocketAddr,
+
+    /// The name of the event hub
+    #[arg(long, value_name = "NAME", default_value = "dataverse-events")]
+    hub: String,
+
+    /// How many partitions it has
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    partitions: u16,
+
+    /// A consumer group besides $Default; may be given several times
+    #[arg(long = "consumer-group", value_name = "NAME")]
+    consumer_groups: Vec<String>,
+
+    /// The key that clients sign with [default: the one of Microsoft's emulator, SAS_KEY_VALUE]
+    #[arg(long, value_name = "KEY", env = "DATAVERSE_LISTENER_EMULATOR_KEY", hide_env_values = true, value_parser = key)]
+    key: Option<Secret>,
+
+    /// Keep at most that many MiB of events, then drop the oldest
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    retention: u32,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
+fn key(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl Serve {
+    pub(super) async fn execute(self) -> Result<Exit, Failure> {
+        let mut options = Options {
+            listen: self.listen,
+            hub: self.hub,
+            partitions: self.partitions,
+            consumer_groups: self.consumer_groups,
+            retention_bytes: self.retention as usize * (1 << 20),
+            ..Options::default()
+        };
+        if let Some(key) = &self.key {
+            options.key = key.reveal().to_owned();
+        } else if !self.listen.ip().is_loopback() {
+            tracing::warn!(address = %self.listen, "anyone who reaches this address knows the key; give --key");
+        }
+        let shutdown = Shutdown::new(GRACE);
+        shutdown
+            .on_signals()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let emulator = Emulator::start(options).await.map_err(|error| {
+            Failure::new(
+                Exit::Unavailable,
+                &format!("listen at {}", self.listen),
+                &error,
+            )
+        })?;
+        let mut output = io::stdout();
+        writeln!(output, "{}", emulator.connection_string())
+            .and_then(|()| output.flush())
+            .map_err(|error| {
+                Failure::new(Exit::InputOutput, "print the connection string", &error)
+            })?;
+        say(&format!(
+            "serving at {}; Ctrl-C stops it",
+            emulator.address()
+        ));
+        shutdown.stopped().await;
+        emulator.stop().await;
+        Ok(Exit::Fine)
+    }
+}

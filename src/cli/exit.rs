@@ -1,0 +1,94 @@
+//! Exit codes, from `sysexits.h`, and the one line that says what went wrong.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::app::AppError;
+use crate::receiver::ReceiverError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Everything was done.
+    Fine = 0,
+    /// EX_USAGE: the command line is wrong.
+    Usage = 64,
+    /// EX_DATAERR: some input could not be decoded.
+    Data = 65,
+    /// EX_NOINPUT: a file could not be read.
+    NoInput = 66,
+    /// EX_UNAVAILABLE: a server does not answer, or does not have what was asked for.
+    Unavailable = 69,
+    /// EX_SOFTWARE: a fault of this program.
+    Software = 70,
+    /// EX_OSERR: the system refused something that should work.
+    System = 71,
+    /// EX_IOERR: output could not be written.
+    InputOutput = 74,
+    /// EX_TEMPFAIL: stopped before everything received was delivered.
+    Cut = 75,
+    /// EX_NOPERM: a key or token was refused.
+    NoPermission = 77,
+    /// EX_CONFIG: the configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ended early: a sentence without secrets, and the exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    text: String,
+}
+
+impl Failure {
+    /// "cannot `what`: `error`", with the causes of the error behind it.
+    pub(super) fn new(exit: Exit, what: &str, error: &dyn Error) -> Self {
+        let mut text = format!("cannot {what}: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { exit, text }
+    }
+
+    /// A failure that needs no cause.
+    pub(super) fn plain(exit: Exit, text: impl Into<String>) -> Self {
+        Self {
+            exit,
+            text: text.into(),
+        }
+    }
+
+    /// A failure of receiving.
+    pub(super) fn of_app(what: &str, error: &AppError) -> Self {
+        let exit = match error {
+            AppError::Sink { .. } | AppError::Checkpoint { .. } => Exit::InputOutput,
+            AppError::Receiver(error) => Self::exit_of(error),
+            AppError::NoSuchPartition { .. } => Exit::Unavailable,
+            AppError::Panicked(_) => Exit::Software,
+        };
+        Self::new(exit, what, error)
+    }
+
+    fn exit_of(error: &ReceiverError) -> Exit {
+        match error {
+            ReceiverError::Unauthorized { .. } => Exit::NoPermission,
+            _ => Exit::Unavailable,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

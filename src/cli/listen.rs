@@ -1,0 +1,156 @@
+//! `listen`: the local-debugging form of "start listening": a connection string in, events on standard output.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::connection::Connection;
+use super::exit::{Exit, Failure};
+use super::say;
+use crate::app::{App, AtStart, Summary};
+use crate::config::Config;
+use crate::event::PartitionId;
+use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
+use crate::shutdown::Shutdown;
+use crate::{checkpoint, sink};
+
+/// Print the events of a hub as they arrive
+///
+/// No configuration and no checkpoint: it reads every partition from the given position on, takes
+/// nothing away from other readers, and forgets where it was when it ends. Ctrl-C ends it.
+#[derive(Debug, Args)]
+pub(super) struct Listen {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Where to begin: latest, earliest, offset:X (after it), sequence:N (at it),
+    /// time:2026-01-31T12:00:00Z, or so long ago: -2h, -30m, -1d
+    #[arg(
+        long,
+        value_name = "POSITION",
+        default_value = "latest",
+        allow_hyphen_values = true
+    )]
+    from: StartPosition,
+
+    /// Only this partition; may be given several times
+    #[arg(long = "partition", value_name = "N", value_parser = partition)]
+    partitions: Vec<PartitionId>,
+
+    /// The consumer group to read as
+    #[arg(long, value_name = "NAME", default_value = "$Default")]
+    consumer_group: String,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is printed, and for how long.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// How an event is printed [default: pretty on a terminal, json elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<sink::StdoutFormat>,
+
+    /// End after that many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: Option<u64>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
+fn partition(text: &str) -> Result<PartitionId, std::convert::Infallible> {
+    Ok(PartitionId::new(text))
+}
+
+impl Listen {
+    pub(super) async fn execute(self) -> Result<Exit, Failure> {
+        let hub = receiver_config(
+            self.connection.connection_string()?,
+            self.connection.hub.as_deref(),
+            &self.consumer_group,
+            self.from,
+        )?;
+        let shutdown = Shutdown::new(GRACE);
+        shutdown
+            .on_signals()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let config = config(
+            hub,
+            self.partitions,
+            &self.output,
+            sink::StdoutFormat::detect(),
+        );
+        let summary = App::new(config, AtStart::Fail, shutdown)
+            .run(announce)
+            .await
+            .map_err(|error| Failure::of_app("listen", &error))?;
+        say(&sentence(&summary));
+        Ok(Exit::Fine)
+    }
+}
+
+/// A terminal takes what is left quickly, or has gone.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// What to read, from what was given on the command line.
+pub(super) fn receiver_config(
+    connection_string: ConnectionString,
+    hub: Option<&str>,
+    consumer_group: &str,
+    start: StartPosition,
+) -> Result<receiver::Config, Failure> {
+    receiver::Config::new(connection_string, hub, consumer_group, start)
+        .map_err(|error| Failure::new(Exit::Usage, "listen", &error))
+}
+
+/// A configuration that prints the events of one hub.
+pub(super) fn config(
+    hub: receiver::Config,
+    partitions: Vec<PartitionId>,
+    output: &Output,
+    format: sink::StdoutFormat,
+) -> Config {
+    let stdout = sink::Stdout {
+        format: output.format.unwrap_or(format),
+        color: sink::Color::detect(),
+        events: output.events,
+    };
+    Config {
+        hubs: vec![hub],
+        partitions,
+        checkpoint: checkpoint::Config::default(),
+        sinks: vec![sink::Config {
+            name: "stdout".to_owned(),
+            kind: Box::new(stdout),
+        }],
+        routes: Vec::new(),
+    }
+}
+
+fn announce(hubs: &[(EventHub, Vec<PartitionId>)]) {
+    for (hub, partitions) in hubs {
+        let source = hub.source();
+        let count = match partitions.len() {
+            1 => "1 partition".to_owned(),
+            several => format!("{several} partitions"),
+        };
+        say(&format!(
+            "listening to \"{}\" of {} as {}: {count}; Ctrl-C stops it",
+            source.event_hub, source.namespace, source.consumer_group
+        ));
+    }
+}
+
+/// What a finished run did, for a person.
+pub(super) fn sentence(summary: &Summary) -> String {
+    let delivered = summary.received - summary.left_behind.min(summary.received);
+    let mut sentence = match delivered {
+        1 => "1 event".to_owned(),
+        events => format!("{events} events"),
+    };
+    sentence.push_str(&match summary.undecodable {
+        0 => ", none undecodable".to_owned(),
+        some => format!(", {some} undecodable"),
+    });
+    sentence
+}

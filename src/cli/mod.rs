@@ -1,0 +1,139 @@
+//! The commands as a person types them; each in a file of its own, with what it takes and what it does.
+
+mod connection;
+mod decode;
+#[cfg(feature = "emulator")]
+mod demo;
+#[cfg(feature = "emulator")]
+mod emulator;
+mod exit;
+mod listen;
+mod run;
+mod schema;
+#[cfg(feature = "emulator")]
+mod simulate;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry;
+use exit::{Exit, Failure};
+
+/// Receives Microsoft Dataverse / Dynamics 365 events from Azure Event Hubs.
+///
+/// New here? `dataverse-listener demo` shows it at work, with an event hub of its own. To see the
+/// events of a real hub: EVENTHUB_CONNECTION_STRING='Endpoint=...' dataverse-listener listen
+#[derive(Debug, Parser)]
+#[command(name = "dataverse-listener", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// What is logged to standard error: error, warn, info, debug or trace
+    /// [default: info for `run` and `emulator`, warn for the others]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "DATAVERSE_LISTENER_LOG"
+    )]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "emulator")]
+    Demo(demo::Demo),
+    Listen(listen::Listen),
+    Run(run::Run),
+    Decode(decode::Decode),
+    #[cfg(feature = "emulator")]
+    Emulator(emulator::Serve),
+    #[cfg(feature = "emulator")]
+    Simulate(simulate::Simulate),
+    Schema(schema::Schema),
+}
+
+/// Runs the command that `arguments` name, and gives the exit code that tells how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let default = match cli.command {
+        Command::Run(_) => "info",
+        #[cfg(feature = "emulator")]
+        Command::Emulator(_) => "info",
+        _ => "warn",
+    };
+    let started = telemetry::start(cli.log.as_deref().unwrap_or(default));
+    let outcome = started
+        .map_err(|error| Failure::new(Exit::Usage, "start logging", &error))
+        .and_then(|()| cli.command.execute());
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say(&format!("dataverse-listener: {failure}"));
+            failure.exit.into()
+        }
+    }
+}
+
+/// Help and version are no mistakes; everything else is one, with the exit code for it.
+fn usage(error: &clap::Error) -> ExitCode {
+    let shown = error.print();
+    match error.use_stderr() {
+        true => Exit::Usage.into(),
+        false if shown.is_err() => Exit::InputOutput.into(),
+        false => Exit::Fine.into(),
+    }
+}
+
+impl Command {
+    fn execute(self) -> Result<Exit, Failure> {
+        match self {
+            #[cfg(feature = "emulator")]
+            Self::Demo(demo) => block_on(demo.execute()),
+            Self::Listen(listen) => block_on(listen.execute()),
+            Self::Run(run) => block_on(run.execute()),
+            Self::Decode(decode) => decode.execute(),
+            #[cfg(feature = "emulator")]
+            Self::Emulator(serve) => block_on(serve.execute()),
+            #[cfg(feature = "emulator")]
+            Self::Simulate(simulate) => block_on(simulate.execute()),
+            Self::Schema(schema) => schema.execute(),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::System, "start", &error))?;
+    let outcome = runtime.block_on(command);
+    // A write to a pipe that nobody reads can block for ever; the process does not wait for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// A line for the person at the terminal. Nobody is left to tell when standard error is gone.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,81 @@
+//! `run`: the daemon.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::app::{App, AtStart};
+use crate::config;
+use crate::shutdown::Shutdown;
+
+/// Run as a daemon, as a configuration file says
+///
+/// Reads every partition of the configured hubs and delivers to the configured sinks until SIGTERM or
+/// SIGINT; then it delivers what it has received and ends with exit code 0. A second signal ends it at
+/// once. Every key of the file can be set by a variable instead, DATAVERSE_LISTENER__SECTION__KEY, for
+/// instance DATAVERSE_LISTENER__HUB__CONNECTION_STRING.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration file, in TOML; config/example.toml shows every key
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How long deliveries may take after a signal. Shorter than the 90 s after which systemd kills, and
+/// than the 30 s after which Kubernetes does.
+const GRACE: Duration = Duration::from_secs(20);
+
+impl Run {
+    pub(super) async fn execute(self) -> Result<Exit, Failure> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let config = config::load(&self.config, variables).map_err(|error| {
+            Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
+        })?;
+        let shutdown = Shutdown::new(GRACE);
+        shutdown
+            .on_signals()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let summary = App::new(config, AtStart::Wait, shutdown.clone())
+            .run(|hubs| {
+                for (hub, partitions) in hubs {
+                    let source = hub.source();
+                    tracing::info!(
+                        namespace = source.namespace,
+                        event_hub = source.event_hub,
+                        consumer_group = source.consumer_group,
+                        partitions = partitions.len(),
+                        "listening"
+                    );
+                }
+            })
+            .await
+            .map_err(|error| Failure::of_app("run", &error))?;
+        if let Some(sink) = &summary.closed_sink {
+            tracing::warn!(
+                sink = &**sink,
+                "stopped because the sink is closed: nobody reads its output"
+            );
+        }
+        if summary.left_behind > 0 {
+            tracing::warn!(
+                events = summary.left_behind,
+                "left behind: received and not delivered to every sink; they will be received again"
+            );
+        }
+        tracing::info!(
+            received = summary.received,
+            undecodable = summary.undecodable,
+            unrouted = summary.unrouted,
+            "stopped"
+        );
+        Ok(if shutdown.is_forced() && summary.left_behind > 0 {
+            Exit::Cut
+        } else {
+            Exit::Fine
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! `schema`: what the documents look like, for programs that read them.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Failure};
+
+/// Print the JSON Schema of what is delivered
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// Which document
+    #[arg(value_name = "DOCUMENT", default_value = "context")]
+    document: Document,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Document {
+    /// The execution context, as `decode` prints it
+    Context,
+    /// The event with its position and the context in it, as `listen --format json` prints it
+    Message,
+}
+
+impl Schema {
+    pub(super) fn execute(self) -> Result<Exit, Failure> {
+        let schema = match self.document {
+            Document::Context => crate::context::SCHEMA,
+            Document::Message => crate::message::SCHEMA,
+        };
+        match io::stdout().write_all(schema.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                Exit::InputOutput,
+                "write to standard output",
+                &error,
+            )),
+            _ => Ok(Exit::Fine),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `simulate`: posts contexts to a hub, as Dataverse would.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::connection::Connection;
+use super::exit::{Exit, Failure};
+use super::listen::{GRACE, receiver_config};
+use super::say;
+use crate::receiver::{self, StartPosition};
+use crate::shutdown::Shutdown;
+use crate::simulator::{self, Options, SimulateError};
+
+/// Post execution contexts to a hub, as Dataverse would
+///
+/// Without FILE it makes them up: rows of a small fictitious company are created, updated, assigned,
+/// closed, associated and deleted, with images, parent contexts, custom APIs and CreateMultiple. The
+/// same seed gives the same bytes. With FILE it posts these bodies as they are.
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// How many to post [default: 10, or each FILE once]
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+
+    /// Which events are made up: the same seed, the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// The format of the made-up bodies
+    #[arg(long, value_name = "FORMAT", default_value = "mixed")]
+    format: simulator::Format,
+
+    /// At most that many a second [default: as fast as the hub takes them]
+    #[arg(long, value_name = "R/s", value_parser = rate)]
+    rate: Option<f64>,
+
+    /// The partition to post to [default: the hub takes them in turn]
+    #[arg(long, value_name = "N")]
+    partition: Option<String>,
+
+    /// Bodies to post instead of made-up ones
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// A rate that somebody can mean: above nothing, and finite.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text
+        .trim_end_matches("/s")
+        .parse()
+        .map_err(|_| "not a number".to_owned())?;
+    if rate.is_finite() && rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err("must be more than 0".to_owned())
+    }
+}
+
+impl Simulate {
+    pub(super) async fn execute(self) -> Result<Exit, Failure> {
+        let connection_string = self.connection.connection_string()?;
+        let config = receiver_config(
+            connection_string,
+            self.connection.hub.as_deref(),
+            "$Default",
+            StartPosition::Latest,
+        )?;
+        let shutdown = Shutdown::new(GRACE);
+        shutdown
+            .on_signals()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let count = match (self.count, self.files.is_empty()) {
+            (None, true) => Some(simulator::DEFAULT_COUNT),
+            (count, _) => count,
+        };
+        let options = Options {
+            count,
+            rate: self.rate,
+            seed: self.seed,
+            format: self.format,
+            start: None,
+            files: self.files,
+            partition: self.partition,
+        };
+        let name = config.event_hub.clone();
+        let summary = simulator::simulate(hub_of(config), options, shutdown.stop_token())
+            .await
+            .map_err(|error| failure(&error))?;
+        say(&format!(
+            "posted {} events, {} bytes, to \"{name}\"",
+            summary.posted, summary.bytes
+        ));
+        Ok(Exit::Fine)
+    }
+}
+
+/// Where to post, out of what to read.
+pub(super) fn hub_of(config: receiver::Config) -> simulator::Hub {
+    simulator::Hub {
+        connection_string: config.connection_string,
+        event_hub: config.event_hub,
+    }
+}
+
+pub(super) fn failure(error: &SimulateError) -> Failure {
+    let exit = match error {
+        SimulateError::File { .. } => Exit::NoInput,
+        _ => Exit::Unavailable,
+    };
+    Failure::new(exit, "simulate", error)
+}

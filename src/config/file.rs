@@ -1,0 +1,233 @@
+//! Reads the configuration: the defaults, then the TOML file, then `DATAVERSE_LISTENER__` variables.
+//!
+//! A variable names a key with `__` between its parts: `DATAVERSE_LISTENER__CHECKPOINT__STORE`. Tables
+//! that come several times have their number in it, `DATAVERSE_LISTENER__SINK__1__FORMAT`; without a
+//! number the first is meant.
+
+use std::path::Path;
+
+use config::builder::DefaultState;
+use config::{ConfigBuilder, File, FileFormat, Value, ValueKind};
+
+use super::{Config, ConfigError, hub};
+use crate::settings::{Mistake, Settings};
+use crate::{checkpoint, route, sink};
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "DATAVERSE_LISTENER__";
+
+/// Tables that come several times.
+const LISTS: [&str; 3] = ["hub", "sink", "route"];
+
+/// The highest number of such a table that a variable may name.
+const MOST: usize = 99;
+
+/// Reads and checks the file at `path`, with the overrides found in `variables`.
+///
+/// # Errors
+/// Every mistake that is found, each with its origin and key, and never a value.
+pub fn load(
+    path: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut mistakes = Vec::new();
+    let root = merge(path, variables, &mut mistakes);
+    let config = root.and_then(|root| gather(Settings::new("", root), path, &mut mistakes));
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(ConfigError { mistakes }),
+    }
+}
+
+/// The tables of the file, overridden by the variables; none when the file cannot be read.
+fn merge(
+    path: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Value> {
+    let origin = path.display().to_string();
+    let mut mistake = |reason: String| {
+        mistakes.push(Mistake {
+            origin: origin.clone(),
+            key: String::new(),
+            reason,
+        });
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| mistake(format!("cannot be read: {error}")))
+        .ok()?;
+    let parsed = config::Config::builder()
+        .add_source(File::from_str(&text, FileFormat::Toml))
+        .build()
+        .map_err(|error| mistake(without_excerpt(&error.to_string())))
+        .ok()?;
+    let mut builder = config::Config::builder().add_source(parsed);
+    for (name, value) in variables {
+        builder = with_variable(builder, &name, value, mistakes);
+    }
+    // Not deserialized: that would forget where each value came from.
+    builder.build().map(|merged| merged.cache).ok()
+}
+
+/// The parser's message without the excerpt of the file in it, which may show a secret.
+fn without_excerpt(message: &str) -> String {
+    let is_said = |line: &&str| !line.contains('|') && !line.trim().is_empty();
+    let lines: Vec<&str> = message.lines().filter(is_said).map(str::trim).collect();
+    lines.join(": ")
+}
+
+fn with_variable(
+    builder: ConfigBuilder<DefaultState>,
+    name: &str,
+    value: String,
+    mistakes: &mut Vec<Mistake>,
+) -> ConfigBuilder<DefaultState> {
+    let Some(key) = name.strip_prefix(PREFIX) else {
+        return builder;
+    };
+    let origin = format!("environment variable {name}");
+    let value = Value::new(Some(&origin), ValueKind::String(value));
+    let overridden = key_of(key).map(|key| builder.clone().set_override(key, value));
+    match overridden {
+        Ok(Ok(builder)) => builder,
+        Ok(Err(_)) => {
+            mistakes.push(mistake_in(
+                origin,
+                "names no key; write it as SECTION__KEY".to_owned(),
+            ));
+            builder
+        }
+        Err(reason) => {
+            mistakes.push(mistake_in(origin, reason));
+            builder
+        }
+    }
+}
+
+fn mistake_in(origin: String, reason: String) -> Mistake {
+    Mistake {
+        origin,
+        key: String::new(),
+        reason,
+    }
+}
+
+/// The key that `SECTION__KEY` or `SECTION__NUMBER__KEY` stands for.
+fn key_of(name: &str) -> Result<String, String> {
+    let name = name.to_ascii_lowercase();
+    let (section, rest) = name
+        .split_once("__")
+        .ok_or("names no key; write it as SECTION__KEY")?;
+    if !LISTS.contains(&section) {
+        return Ok(format!("{section}.{}", rest.replace("__", ".")));
+    }
+    let numbered = rest
+        .split_once("__")
+        .and_then(|(number, key)| Some((number.parse::<usize>().ok()?, key)));
+    let (number, key) = numbered.unwrap_or((0, rest));
+    if number > MOST {
+        return Err(format!("numbers a table beyond {MOST}"));
+    }
+    Ok(format!("{section}[{number}].{}", key.replace("__", ".")))
+}
+
+fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    root.set_origin(path.display().to_string());
+    let hubs = at_least_one(&mut root, "hub").into_iter().map(hub::read);
+    let hubs: Vec<_> = hubs
+        .filter_map(|(hub, found)| keep(hub, found, mistakes))
+        .collect();
+    let (checkpoint, found) = checkpoint::Config::read(root.table("checkpoint"));
+    mistakes.extend(found);
+    let sinks = at_least_one(&mut root, "sink")
+        .into_iter()
+        .map(sink::Config::read);
+    let sinks: Vec<_> = sinks
+        .filter_map(|(sink, found)| keep(sink, found, mistakes))
+        .collect();
+    refuse_twins(&mut root, &sinks);
+    let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    let mut routes = Vec::new();
+    for table in root.tables("route") {
+        let (route, found) = route::Config::read(table, &names);
+        mistakes.extend(found);
+        routes.push(route);
+    }
+    mistakes.extend(root.finish());
+    Some(Config {
+        hubs,
+        partitions: Vec::new(),
+        checkpoint,
+        sinks,
+        routes,
+    })
+}
+
+fn keep<T>(value: Option<T>, found: Vec<Mistake>, mistakes: &mut Vec<Mistake>) -> Option<T> {
+    mistakes.extend(found);
+    value
+}
+
+fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
+    let is_absent = !root.contains(key);
+    let tables = root.tables(key);
+    if is_absent {
+        root.mistake(
+            key,
+            format!("is missing; write at least one [[{key}]] table"),
+        );
+    }
+    tables
+}
+
+fn refuse_twins(root: &mut Settings, sinks: &[sink::Config]) {
+    for (index, sink) in sinks.iter().enumerate() {
+        if sinks[..index]
+            .iter()
+            .any(|earlier| earlier.name == sink.name)
+        {
+            root.mistake("sink", format!("two sinks are named \"{}\"", sink.name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: Result<&str, &str>) {
+        assert_eq!(
+            key_of(name),
+            expected.map(str::to_owned).map_err(str::to_owned),
+            "{name}"
+        );
+    }
+
+    #[test]
+    fn a_variable_names_a_key() {
+        check("CHECKPOINT__STORE", Ok("checkpoint.store"));
+        check("HUB__CONNECTION_STRING", Ok("hub[0].connection_string"));
+        check("SINK__1__FORMAT", Ok("sink[1].format"));
+        check("SINK__100__FORMAT", Err("numbers a table beyond 99"));
+        check("CHECKPOINT", Err("names no key; write it as SECTION__KEY"));
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml");
+        let config = load(&path, []).unwrap();
+        assert_eq!(config.hubs[0].event_hub, "dataverse-events");
+        assert_eq!(config.sinks[0].name, "console");
+        assert_eq!(config.routes.len(), 2);
+    }
+
+    #[test]
+    fn the_excerpt_of_a_broken_file_is_left_out() {
+        let message = "TOML parse error at line 2, column 9\n  |\n2 | key = \"hunter2\n  |         ^\ninvalid basic string";
+        assert_eq!(
+            without_excerpt(message),
+            "TOML parse error at line 2, column 9: invalid basic string"
+        );
+    }
+}

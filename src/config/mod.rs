@@ -1,0 +1,36 @@
+//! The configuration as the daemon uses it. Each part defines its own settings; here they are gathered.
+
+mod file;
+mod hub;
+
+use crate::checkpoint;
+use crate::event::PartitionId;
+use crate::receiver;
+use crate::route;
+use crate::settings::Mistake;
+use crate::sink;
+
+pub use file::load;
+
+/// Everything that a daemon needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// The `[[hub]]` tables: what to read.
+    pub hubs: Vec<receiver::Config>,
+    /// The partitions to read, of every hub; all of them where none is named.
+    pub partitions: Vec<PartitionId>,
+    /// The `[checkpoint]` table: where it is kept how far was delivered.
+    pub checkpoint: checkpoint::Config,
+    /// The `[[sink]]` tables: where to deliver.
+    pub sinks: Vec<sink::Config>,
+    /// The `[[route]]` tables: what goes where.
+    pub routes: Vec<route::Config>,
+}
+
+/// Everything that is wrong with a configuration, at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// One entry for each thing to correct.
+    pub mistakes: Vec<Mistake>,
+}

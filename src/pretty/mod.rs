@@ -1,0 +1,278 @@
+//! A message as a person reads it: what happened to which row, where it came from, what changed.
+//!
+//! Everything that came off the wire is escaped: an event cannot move the cursor or recolour a terminal.
+
+mod value;
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+use crate::context::{Bag, ExecutionContext, Target, Value};
+use crate::decoder::Decoded;
+use crate::event::Event;
+use crate::message::{Content, Message};
+use value::{Brief, Name, Quoted};
+
+/// Writes a message: a line, and below it what it says. No line feed at the end.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write_message(
+    message: &Message,
+    is_colored: bool,
+    output: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(is_colored);
+    let event = &message.event;
+    let written = match &message.content {
+        Content::Context {
+            decoded,
+            is_truncated,
+        } => page
+            .context(&decoded.context, Some(event))
+            .and_then(|()| page.notes(decoded, *is_truncated)),
+        Content::Undecodable { reason, .. } => page.undecodable(event, reason),
+    };
+    page.finish(written, output)
+}
+
+/// Writes a context that came without an event. No line feed at the end.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write_context(
+    decoded: &Decoded,
+    is_truncated: bool,
+    is_colored: bool,
+    output: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(is_colored);
+    let written = page
+        .context(&decoded.context, None)
+        .and_then(|()| page.notes(decoded, is_truncated));
+    page.finish(written, output)
+}
+
+/// At most that many columns or parameters are shown of one event; `json` shows all.
+const SHOWN: usize = 12;
+
+/// Columns that the platform keeps by itself: counted, not shown.
+const KEPT_BY_PLATFORM: &[&str] = &[
+    "createdby",
+    "createdon",
+    "createdonbehalfby",
+    "exchangerate",
+    "importsequencenumber",
+    "modifiedby",
+    "modifiedon",
+    "modifiedonbehalfby",
+    "owningbusinessunit",
+    "owningteam",
+    "owninguser",
+    "timezoneruleversionnumber",
+    "utcconversiontimezonecode",
+    "versionnumber",
+];
+
+/// At most that many characters of an undecodable body are shown.
+const PREVIEW: usize = 100;
+
+const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]Z");
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const RED: &str = "1;31";
+
+struct Page {
+    text: String,
+    is_colored: bool,
+}
+
+impl Page {
+    fn new(is_colored: bool) -> Self {
+        Self {
+            text: String::new(),
+            is_colored,
+        }
+    }
+
+    fn finish(self, written: fmt::Result, output: &mut impl io::Write) -> io::Result<()> {
+        written.map_err(io::Error::other)?;
+        output.write_all(self.text.as_bytes())
+    }
+
+    fn paint(&mut self, color: &str, what: impl fmt::Display) -> fmt::Result {
+        if self.is_colored {
+            write!(self.text, "\x1b[{color}m{what}\x1b[0m")
+        } else {
+            write!(self.text, "{what}")
+        }
+    }
+
+    fn context(&mut self, context: &ExecutionContext, event: Option<&Event>) -> fmt::Result {
+        if let Some(event) = event {
+            self.time(event.enqueued_time)?;
+        }
+        self.paint(BOLD, Name(context.message_name().unwrap_or("(no message)")))?;
+        if let Some(table) = context
+            .primary_entity_name()
+            .filter(|table| *table != "none")
+        {
+            self.text.push(' ');
+            self.paint(GREEN, Name(table))?;
+        }
+        self.row(context)?;
+        if let Some(event) = event {
+            self.place(event)?;
+        }
+        self.details(context)
+    }
+
+    fn time(&mut self, time: OffsetDateTime) -> fmt::Result {
+        let time = time
+            .to_offset(UtcOffset::UTC)
+            .format(TIME)
+            .map_err(|_| fmt::Error)?;
+        self.paint(DIM, time)?;
+        self.text.push(' ');
+        Ok(())
+    }
+
+    fn row(&mut self, context: &ExecutionContext) -> fmt::Result {
+        if let Some(name) = context.row_name() {
+            write!(self.text, " {}", Quoted(name))?;
+        }
+        if let Some(id) = context.row_id() {
+            self.text.push(' ');
+            self.paint(DIM, Name(id))?;
+        }
+        match context.targets().count() {
+            0 => Ok(()),
+            1 => self.text.write_str(" 1 row"),
+            rows => write!(self.text, " {rows} rows"),
+        }
+    }
+
+    fn place(&mut self, event: &Event) -> fmt::Result {
+        let place = format!(
+            "  [partition {} #{}]",
+            Name(event.partition.as_str()),
+            event.sequence_number
+        );
+        self.paint(DIM, place)
+    }
+
+    fn details(&mut self, context: &ExecutionContext) -> fmt::Result {
+        match context.target() {
+            Some(Target::Entity(_)) => self.columns(context)?,
+            Some(Target::Reference(_)) | None => {}
+        }
+        self.parameters(context)
+    }
+
+    /// The changed columns, with what they were where an image tells.
+    fn columns(&mut self, context: &ExecutionContext) -> fmt::Result {
+        let target = context.target().and_then(|target| target.entity());
+        let labels = target.and_then(|target| target.formatted_values());
+        let before = context
+            .pre_entity_images()
+            .find_map(|(_, image)| image.formatted_values());
+        let (kept, columns): (Vec<_>, Vec<_>) = context
+            .changed_columns()
+            .partition(|column| KEPT_BY_PLATFORM.contains(&column.name));
+        let width = columns
+            .iter()
+            .take(SHOWN)
+            .map(|column| column.name.len())
+            .max()
+            .unwrap_or(0)
+            .min(32);
+        for column in columns.iter().take(SHOWN) {
+            write!(
+                self.text,
+                "\n    {:width$}  ",
+                Name(column.name).to_string()
+            )?;
+            if let Some(old) = column.old {
+                self.paint(DIM, Brief::new(old, label(before, column.name)))?;
+                self.text.push_str(" -> ");
+            }
+            write!(
+                self.text,
+                "{}",
+                Brief::new(column.new, label(labels, column.name))
+            )?;
+        }
+        self.more(columns.len().saturating_sub(SHOWN) + kept.len(), "column")
+    }
+
+    /// The input parameters besides the target: what Assign, Associate or a custom API is told.
+    fn parameters(&mut self, context: &ExecutionContext) -> fmt::Result {
+        let parameters: Vec<(&str, &Value)> = context
+            .input_parameters()
+            .into_iter()
+            .flat_map(Bag::iter)
+            .filter(|(name, _)| !matches!(*name, "Target" | "Targets"))
+            .collect();
+        for (name, value) in parameters.iter().take(SHOWN) {
+            write!(
+                self.text,
+                "\n    {}: {}",
+                Name(name),
+                Brief::new(value, None)
+            )?;
+        }
+        self.more(parameters.len().saturating_sub(SHOWN), "parameter")
+    }
+
+    fn more(&mut self, hidden: usize, what: &str) -> fmt::Result {
+        match hidden {
+            0 => Ok(()),
+            1 => self.paint(DIM, format_args!("\n    and 1 more {what}")),
+            hidden => self.paint(DIM, format_args!("\n    and {hidden} more {what}s")),
+        }
+    }
+
+    fn notes(&mut self, decoded: &Decoded, is_truncated: bool) -> fmt::Result {
+        if is_truncated {
+            self.text.push_str("\n    ");
+            self.paint(YELLOW, "TRUNCATED: too large for Dataverse to send; columns, images and parent are missing")?;
+        }
+        for note in &decoded.notes {
+            self.text.push_str("\n    ");
+            self.paint(YELLOW, format_args!("note: {}", Name(&note.to_string())))?;
+        }
+        Ok(())
+    }
+
+    fn undecodable(&mut self, event: &Event, reason: &str) -> fmt::Result {
+        self.time(event.enqueued_time)?;
+        self.paint(RED, "UNDECODABLE")?;
+        let body = event.body.bytes();
+        write!(self.text, " {} bytes: {}", body.len(), Name(reason))?;
+        self.place(event)?;
+        if !body.is_empty() {
+            let start = String::from_utf8_lossy(&body[..body.len().min(4 * PREVIEW)]);
+            let preview: String = start.chars().take(PREVIEW).collect();
+            let dots = if preview.len() < body.len() {
+                "..."
+            } else {
+                ""
+            };
+            write!(self.text, "\n    {}{dots}", Quoted(&preview))?;
+        }
+        Ok(())
+    }
+}
+
+/// What Dataverse shows to people for the column's value.
+fn label<'a>(labels: Option<&'a Bag>, column: &str) -> Option<&'a str> {
+    labels?.get(column)?.as_str()
+}

@@ -1,0 +1,133 @@
+//! From SIGTERM or SIGINT to a drained process: stop, grace period, force.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Tells every part of the process to stop, and later to give up waiting. Clones share one state.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    stop: CancellationToken,
+    force: CancellationToken,
+    grace: Duration,
+    stopped_at: Arc<OnceLock<Instant>>,
+}
+
+impl Shutdown {
+    /// Nothing is asked yet; draining may take `grace`.
+    pub fn new(grace: Duration) -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            force: CancellationToken::new(),
+            grace,
+            stopped_at: Arc::default(),
+        }
+    }
+
+    /// Lets the first SIGTERM or SIGINT stop the process and the second one force it.
+    ///
+    /// # Errors
+    /// When the signals cannot be registered.
+    pub fn on_signals(&self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let shutdown = self.clone();
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    shutdown.on_signal(signal);
+                }
+            })?;
+        Ok(())
+    }
+
+    fn on_signal(&self, signal: i32) {
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
+        if self.stop.is_cancelled() {
+            tracing::warn!("{name} again: stopping without waiting for deliveries");
+            self.force.cancel();
+        } else {
+            tracing::info!("{name}: stopping; once more to stop at once");
+            self.stop();
+        }
+    }
+
+    /// Asks everything to stop. The grace period begins.
+    pub fn stop(&self) {
+        self.stopped_at.get_or_init(Instant::now);
+        self.stop.cancel();
+    }
+
+    /// True once something has asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// True once waiting was cut short by a second signal.
+    pub fn is_forced(&self) -> bool {
+        self.force.is_cancelled()
+    }
+
+    /// Completes when something asks to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// A token that is cancelled when something asks to stop.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// A token that is cancelled when nothing shall be waited for any longer.
+    pub fn force_token(&self) -> CancellationToken {
+        self.force.clone()
+    }
+
+    /// Completes when draining has had its time: the grace period since the stop, or force.
+    pub async fn expired(&self) {
+        self.stop.cancelled().await;
+        let deadline = *self.stopped_at.get_or_init(Instant::now) + self.grace;
+        tokio::select! {
+            () = self.force.cancelled() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+
+    /// Nothing shall be waited for any longer.
+    pub fn force(&self) {
+        self.force.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_ends_with_the_grace_period_however_often_it_is_waited_for() {
+        let shutdown = Shutdown::new(Duration::from_secs(10));
+        let before = Instant::now();
+        shutdown.stop();
+        shutdown.expired().await;
+        shutdown.expired().await;
+        assert_eq!(before.elapsed(), Duration::from_secs(10));
+        assert!(!shutdown.is_forced());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_second_signal_ends_the_drain_at_once() {
+        let shutdown = Shutdown::new(Duration::from_secs(10));
+        shutdown.on_signal(SIGTERM);
+        assert!(shutdown.is_stopped() && !shutdown.is_forced());
+        shutdown.on_signal(SIGTERM);
+        let before = Instant::now();
+        shutdown.expired().await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert!(shutdown.is_forced());
+    }
+}

@@ -1,0 +1,93 @@
+//! `decode`: files in, documents out, exit codes.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::world::{Program, bodies, command};
+
+#[test]
+fn every_file_becomes_one_line() {
+    let files = bodies(".json");
+    let names: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    let ended = Program::start(&mut command(["decode"].into_iter().chain(names))).wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stdout.len(), files.len());
+    for (file, line) in files.iter().zip(&ended.stdout) {
+        let document: Value = serde_json::from_str(line).unwrap();
+        let body: Value = serde_json::from_slice(
+            fs::read(file)
+                .unwrap()
+                .trim_ascii_start()
+                .strip_prefix(b"\xef\xbb\xbf")
+                .unwrap_or(&fs::read(file).unwrap()),
+        )
+        .unwrap();
+        assert_eq!(
+            document["MessageName"],
+            body["MessageName"],
+            "{}",
+            file.display()
+        );
+        assert_eq!(document["@format"], "json");
+    }
+}
+
+#[test]
+fn a_bad_file_is_named_and_the_others_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.json");
+    fs::write(&bad, r#"{"MessageName": "hunter2", "#).unwrap();
+    let good = bodies(".xml").remove(0);
+    let arguments = [
+        "decode",
+        bad.to_str().unwrap(),
+        good.to_str().unwrap(),
+        "no-such-file",
+    ];
+    let ended = Program::start(&mut command(arguments)).wait();
+    assert_eq!(ended.status.code(), Some(65));
+    assert_eq!(ended.stdout.len(), 1);
+    assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("bad.json: "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no-such-file: cannot be read"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_named_format_is_not_second_guessed() {
+    let json = bodies(".json").remove(0);
+    let ended = Program::start(&mut command([
+        "decode",
+        "--format",
+        "xml",
+        json.to_str().unwrap(),
+    ]))
+    .wait();
+    assert_eq!(ended.status.code(), Some(65), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let files = bodies(".json");
+    let names = files
+        .iter()
+        .map(|file| file.to_str().unwrap())
+        .cycle()
+        .take(2000);
+    let mut program = Program::start(&mut command(["decode"].into_iter().chain(names)));
+    program.line();
+    program.close_stdout();
+    let ended = program.wait();
+    assert!(
+        ended.status.success(),
+        "{:?} {}",
+        ended.status,
+        ended.stderr
+    );
+    assert_eq!(ended.stderr, "");
+}

@@ -1,0 +1,197 @@
+//! `run`: configuration, routes, signals.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::world::{Hub, Program, command};
+
+/// A configuration file that lives as long as the test.
+struct File {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+fn file(toml: &str) -> File {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.toml");
+    fs::write(&path, toml).unwrap();
+    File {
+        path,
+        _folder: folder,
+    }
+}
+
+fn daemon(file: &File, variables: &[(&str, &str)]) -> Program {
+    Program::start(
+        command(["run", "--config", file.path.to_str().unwrap()]).envs(variables.iter().copied()),
+    )
+}
+
+const CONSOLE: &str = "[[sink]]\nname = \"console\"\ntype = \"stdout\"\n";
+
+fn hub_table(hub: &Hub) -> String {
+    format!(
+        "[[hub]]\nconnection_string = \"{}\"\n",
+        hub.connection_string()
+    )
+}
+
+#[test]
+fn the_daemon_delivers_until_it_is_told_to_stop() {
+    let hub = Hub::start(4);
+    hub.simulate(["--count", "100"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    let program = daemon(&file, &[]);
+    assert_eq!(program.documents(100).len(), 100);
+    program.signal("TERM");
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopped"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("SAS_KEY_VALUE"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_reader_that_does_not_read() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "3000", "--seed", "3"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    // Its output goes into a pipe that nobody reads: the drain has something to wait for.
+    let (unread, output) = std::io::pipe().unwrap();
+    let mut silent = command(["run", "--config", file.path.to_str().unwrap()]);
+    silent.env("DATAVERSE_LISTENER_LOG", "trace");
+    let mut program = Program::start_with_stdout(&mut silent, output);
+    program.says("sequence_number=300");
+    program.signal("TERM");
+    program.says("SIGTERM: stopping");
+    program.signal("TERM");
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(75), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left behind"), "{}", ended.stderr);
+    drop(unread);
+}
+
+#[test]
+fn routes_choose_by_message_and_table() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "300", "--seed", "5"]);
+    let all = hub
+        .program(["listen", "--from", "earliest", "--events", "300"])
+        .documents(300);
+    let wanted: Vec<_> = all
+        .iter()
+        .filter(|document| {
+            let context = &document["context"];
+            ["Create", "Update"].contains(&context["MessageName"].as_str().unwrap())
+                && context["PrimaryEntityName"] == "account"
+        })
+        .cloned()
+        .collect();
+    assert!(wanted.len() > 5 && wanted.len() < 200, "{}", wanted.len());
+    let route = "[[route]]\nmessage = [\"create\", \"Update\"]\ntable = \"account\"\nsinks = [\"console\"]\n";
+    let file = file(&format!("{}{CONSOLE}{route}", hub_table(&hub)));
+    let program = daemon(&file, &[]);
+    assert_eq!(program.documents(wanted.len()), wanted);
+    program.signal("TERM");
+    let ended = program.wait();
+    assert!(ended.stdout.is_empty(), "{:?}", ended.stdout);
+    let number = |name: &str| -> usize {
+        let rest = ended.stderr.split(name).last().unwrap();
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    assert_eq!(
+        number("unrouted=") + wanted.len(),
+        number("received="),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_variable_overrides_the_file() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "2"]);
+    let file = file(&format!(
+        "[[hub]]\nconnection_string = \"Endpoint=sb://nowhere\"\n{CONSOLE}"
+    ));
+    let connection_string = hub.connection_string();
+    let program = daemon(
+        &file,
+        &[
+            (
+                "DATAVERSE_LISTENER__HUB__CONNECTION_STRING",
+                &connection_string,
+            ),
+            ("DATAVERSE_LISTENER__SINK__0__FORMAT", "original"),
+        ],
+    );
+    assert!(program.line().contains("MessageName"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_and_no_value_with_it() {
+    let file = file(
+        "tpyo = 1\n[[hub]]\nconnection_string = \"hunter2\"\nstart = \"yesterday\"\n\
+         [checkpoint]\nstore = \"memroy\"\n[[sink]]\nname = \"a\"\ntype = \"stdoot\"\n\
+         [[sink]]\nname = \"b\"\ntype = \"stdout\"\nformat = \"fancy\"\n[[route]]\nsinks = [\"c\"]\nmesage = \"x\"\n",
+    );
+    let variables = [("DATAVERSE_LISTENER__SINK__1__COLOUR", "hunter2")];
+    let ended = daemon(&file, &variables).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    for said in [
+        "tpyo: unknown key",
+        "hub[0].connection_string: ",
+        "hub[0].start: ",
+        "checkpoint.store: unknown store; did you mean \"memory\"?",
+        "sink[0].type: unknown type of sink; did you mean \"stdout\"?",
+        "sink[1].format: must be one of pretty, json, original",
+        "environment variable DATAVERSE_LISTENER__SINK__1__COLOUR: sink[1].colour: unknown key",
+        "route[0].sinks: there is no sink \"c\"",
+        "route[0].mesage: unknown key; did you mean \"message\"?",
+        "daemon.toml: ",
+    ] {
+        assert!(
+            ended.stderr.contains(said),
+            "{said:?} is not in\n{}",
+            ended.stderr
+        );
+    }
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_line_and_not_shown() {
+    let file = file("[[hub]]\nconnection_string = \"hunter2\n");
+    let ended = daemon(&file, &[]).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    assert!(ended.stderr.contains("line 2"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_secret_can_live_in_a_file_of_its_own() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let secret = file(&format!("{}\n", hub.connection_string()));
+    let file = file(&format!(
+        "[[hub]]\nconnection_string_file = \"{}\"\n{CONSOLE}",
+        secret.path.display()
+    ));
+    assert_eq!(daemon(&file, &[]).documents(1).len(), 1);
+}
+
+#[test]
+fn the_daemon_waits_for_a_hub_that_is_not_there_yet() {
+    let mut hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    let mut program = None;
+    hub.restart(|| {
+        let mut waiting = daemon(&file, &[]);
+        waiting.says("event hub not reached");
+        program = Some(waiting);
+    });
+    assert_eq!(program.unwrap().documents(1).len(), 1);
+}

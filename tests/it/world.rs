@@ -1,0 +1,245 @@
+//! A hub in this process, programs as children, and waits that end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dataverse_listener::emulator::{Emulator, Options};
+use serde_json::Value;
+
+/// Nothing here takes this long, unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An event hub in this process.
+pub(crate) struct Hub {
+    runtime: tokio::runtime::Runtime,
+    emulator: Option<Emulator>,
+    partitions: u16,
+}
+
+impl Hub {
+    pub(crate) fn start(partitions: u16) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let options = Options {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            partitions,
+            ..Options::default()
+        };
+        let emulator = runtime.block_on(Emulator::start(options)).unwrap();
+        Self {
+            runtime,
+            emulator: Some(emulator),
+            partitions,
+        }
+    }
+
+    pub(crate) fn emulator(&self) -> &Emulator {
+        self.emulator.as_ref().unwrap()
+    }
+
+    pub(crate) fn connection_string(&self) -> String {
+        self.emulator().connection_string()
+    }
+
+    /// Stops the hub, does something without it, and starts one with the same events at the same port.
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce()) {
+        let stopped = self.emulator.take().unwrap();
+        let listen = stopped.address();
+        let log = self.runtime.block_on(stopped.stop());
+        meanwhile();
+        let options = Options {
+            listen,
+            partitions: self.partitions,
+            log: Some(log),
+            ..Options::default()
+        };
+        self.emulator = Some(self.runtime.block_on(Emulator::start(options)).unwrap());
+    }
+
+    /// The program with this hub in its environment.
+    pub(crate) fn program<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Program {
+        Program::start(
+            command(arguments).env("EVENTHUB_CONNECTION_STRING", self.connection_string()),
+        )
+    }
+
+    /// Runs `simulate` with these arguments to its end.
+    pub(crate) fn simulate<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
+        let ended = self
+            .program(["simulate"].into_iter().chain(arguments))
+            .wait();
+        assert!(ended.status.success(), "{}", ended.stderr);
+    }
+}
+
+/// The program under test, without anything of the environment that could change what it does.
+pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dataverse-listener"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("DATAVERSE_LISTENER")
+            || name == "EVENTHUB_CONNECTION_STRING"
+            || name == "NO_COLOR"
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running child process, with what it prints.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    seen_stderr: String,
+}
+
+/// How a child process ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_with_stdout(command, Stdio::piped())
+    }
+
+    /// With its standard output going somewhere else.
+    pub(crate) fn start_with_stdout(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().map_or_else(|| channel().1, lines);
+        let stderr = lines(child.stderr.take().unwrap());
+        Self {
+            child,
+            stdout,
+            stderr,
+            seen_stderr: String::new(),
+        }
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&self) -> String {
+        self.stdout
+            .recv_timeout(PATIENCE)
+            .expect("a line on standard output")
+    }
+
+    /// The next `count` lines of standard output as JSON.
+    pub(crate) fn documents(&self, count: usize) -> Vec<Value> {
+        (0..count)
+            .map(|_| serde_json::from_str(&self.line()).unwrap())
+            .collect()
+    }
+
+    /// Waits for a line on standard error that has `text` in it.
+    pub(crate) fn says(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.stderr.recv_timeout(deadline - Instant::now()) {
+            self.seen_stderr.push_str(&line);
+            self.seen_stderr.push('\n');
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("{text:?} was not said, but:\n{}", self.seen_stderr);
+    }
+
+    /// Sends a signal by its name: TERM, INT, KILL, STOP, CONT.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Closes our end of its standard output.
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout = channel().1;
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        // The readers end with the process: waiting for them is waiting for it.
+        let mut stdout = Vec::new();
+        while let Ok(line) = self
+            .stdout
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            stdout.push(line);
+        }
+        while let Ok(line) = self
+            .stderr
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.seen_stderr.push_str(&line);
+            self.seen_stderr.push('\n');
+        }
+        if Instant::now() >= deadline {
+            self.child.kill().unwrap();
+            panic!("the program did not end; it said:\n{}", self.seen_stderr);
+        }
+        Ended {
+            status: self.child.wait().unwrap(),
+            stdout,
+            stderr: std::mem::take(&mut self.seen_stderr),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        // A send fails when the test has seen enough: then our end of the pipe closes.
+        BufReader::new(stream)
+            .lines()
+            .map_while(Result::ok)
+            .take_while(|line| sender.send(line.clone()).is_ok())
+            .for_each(drop);
+    });
+    receiver
+}
+
+/// The bodies under tests/data/contexts with this extension, sorted by name.
+pub(crate) fn bodies(extension: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/contexts");
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(extension) && !name.contains(".expected") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "bodies with {extension}");
+    found
+}

@@ -1,0 +1,250 @@
+//! Which module may import which: the arrows of the map in `src/lib.rs`, checked against the source.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module, and the modules of ours that it may name. Nothing else is allowed.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("ack", &["event"]),
+    (
+        "app",
+        &[
+            "ack",
+            "backoff",
+            "checkpoint",
+            "config",
+            "dispatcher",
+            "event",
+            "partition",
+            "receiver",
+            "route",
+            "shutdown",
+            "sink",
+        ],
+    ),
+    ("backoff", &[]),
+    ("checkpoint", &["event", "settings"]),
+    (
+        "cli",
+        &[
+            "app",
+            "checkpoint",
+            "config",
+            "context",
+            "decoder",
+            "emulator",
+            "event",
+            "message",
+            "pretty",
+            "receiver",
+            "secret",
+            "shutdown",
+            "simulator",
+            "sink",
+            "telemetry",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "checkpoint",
+            "event",
+            "receiver",
+            "route",
+            "secret",
+            "settings",
+            "sink",
+        ],
+    ),
+    ("context", &[]),
+    ("decoder", &["context"]),
+    ("dispatcher", &["ack", "message", "route", "sink"]),
+    ("emulator", &[]),
+    ("event", &[]),
+    ("message", &["context", "decoder", "event"]),
+    (
+        "partition",
+        &[
+            "ack",
+            "backoff",
+            "checkpoint",
+            "dispatcher",
+            "event",
+            "message",
+            "receiver",
+            "shutdown",
+            "sink",
+        ],
+    ),
+    ("pretty", &["context", "decoder", "event", "message"]),
+    ("receiver", &["backoff", "event", "secret"]),
+    ("route", &["message", "settings"]),
+    ("secret", &[]),
+    ("settings", &["secret"]),
+    ("shutdown", &[]),
+    ("simulator", &["receiver"]),
+    ("sink", &["ack", "backoff", "message", "pretty", "settings"]),
+    ("telemetry", &[]),
+];
+
+/// Crates that only some modules may name, and who may.
+const EDGES: &[(&str, &[&str])] = &[
+    ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
+    ("serde_amqp", &["emulator", "receiver", "simulator"]),
+    ("tokio_rustls", &["receiver"]),
+    ("signal_hook", &["shutdown"]),
+];
+
+/// What the pure modules must not name: no runtime, no clock, no input or output.
+const PURE: &[&str] = &["ack", "context", "decoder", "route"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::time::",
+    "std::thread",
+    "OffsetDateTime::now",
+];
+
+/// Every source file of a module, as (module, path, text without its tests).
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(&root).unwrap();
+                let module = relative
+                    .iter()
+                    .next()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .trim_end_matches(".rs");
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text
+                    .split("#[cfg(test)]\nmod tests")
+                    .next()
+                    .unwrap()
+                    .to_owned();
+                found.push((module.to_owned(), path.clone(), code));
+            }
+        }
+    }
+    found
+}
+
+/// The lines of `text` that are code, not comment.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The modules that `text` names as `crate::NAME`, also inside `use crate::{a, b::C}`.
+fn named(text: &str) -> BTreeSet<String> {
+    let text: String = code(text).collect::<Vec<_>>().join("\n");
+    let mut names = BTreeSet::new();
+    for rest in text.split("crate::").skip(1) {
+        let name = |part: &str| -> String {
+            part.trim_start()
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        };
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let top_level = group.split(|c: char| {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                c == ',' && depth == 0
+            });
+            let end = top_level.take_while(|part| !part.starts_with(';'));
+            names.extend(end.map(name).filter(|name| !name.is_empty()));
+        } else {
+            names.insert(name(rest));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    let known: BTreeSet<&str> = ARROWS
+        .iter()
+        .map(|(module, _)| *module)
+        .chain(["lib", "main"])
+        .collect();
+    for (module, path, _) in sources() {
+        assert!(
+            known.contains(module.as_str()),
+            "{}: add `{module}` to ARROWS",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_module_names_only_what_its_arrows_allow() {
+    let modules: BTreeSet<&str> = ARROWS.iter().map(|(module, _)| *module).collect();
+    for (module, path, text) in sources() {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == module) else {
+            continue;
+        };
+        for name in named(&text)
+            .iter()
+            .filter(|name| modules.contains(name.as_str()) && **name != module)
+        {
+            assert!(
+                allowed.contains(&name.as_str()),
+                "{}: {module} must not name {name}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_edges_name_the_crates_of_the_edges() {
+    for (module, path, text) in sources() {
+        for (krate, allowed) in EDGES {
+            let is_named = code(&text).any(|line| line.contains(&format!("{krate}::")));
+            assert!(
+                !is_named || allowed.contains(&module.as_str()),
+                "{}: must not name {krate}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn thinking_knows_no_runtime_no_clock_and_no_io() {
+    for (module, path, text) in sources() {
+        if !PURE.contains(&module.as_str()) {
+            continue;
+        }
+        for word in IMPURE {
+            assert!(
+                !code(&text).any(|line| line.contains(word)),
+                "{}: pure, names {word}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (_, path, text) in sources() {
+        assert!(
+            text.starts_with("//! "),
+            "{}: open it with //!",
+            path.display()
+        );
+    }
+}
