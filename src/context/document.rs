@@ -43,7 +43,8 @@ impl fmt::Display for WireFormat {
 /// not what its type says. It names members, never their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Where, from the top of the context: `InputParameters.Target.Attributes`.
+    /// Where, from the top of the context: `InputParameters.Target.Attributes`. Long keys are cut, and of
+    /// very long paths only the end is there.
     pub path: String,
     /// What, as a fragment: `the key "name" came again, the last value is kept`.
     pub text: String,

@@ -223,7 +223,7 @@ impl Reader<'_, '_> {
     /// Looks for `__type` in the object that begins here. It is the first member where the serializer
     /// wrote it; only where the declared type says nothing is it looked for further on, which reads the
     /// object over once more: at most [`MAX_DEPTH`] times for any byte.
-    fn type_hint(&mut self, everywhere: bool) -> Result<Option<String>, Fault> {
+    fn type_hint(&self, everywhere: bool) -> Result<Option<String>, Fault> {
         let mut ahead = self.lexer.clone();
         ahead.expect(b'{', "an object")?;
         let mut is_first = true;

@@ -2,7 +2,7 @@
 //! say makes it panic.
 //!
 //! Dataverse posts `RemoteExecutionContext` as JSON (`DataContractJsonSerializer`) or as text XML
-//! (`DataContractSerializer`). A format is a file here and a line in [`FORMATS`].
+//! (`DataContractSerializer`). A format is a file here and a line in the table of formats.
 
 mod contract;
 mod date;
@@ -21,6 +21,10 @@ pub const MAX_DEPTH: usize = 256;
 
 /// How many notes are kept: a body of repeated keys must not grow without end.
 const MAX_NOTES: usize = 20;
+
+/// How many bytes of a path and how many characters of a key a note shows: both are the sender's.
+const MAX_NOTE_PATH: usize = 512;
+const MAX_NOTE_NAME: usize = 64;
 
 /// What came with a body and may name its format.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,6 +104,9 @@ impl fmt::Display for Position {
 
 /// Decodes a body in the format that its label names and its first bytes confirm; where they
 /// contradict, the bytes are right.
+///
+/// Fails where the body is in neither format, is damaged, nests deeper than [`MAX_DEPTH`], or is no
+/// execution context. What is only unexpected is kept, with a note where the document cannot show it.
 pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
     let text = trimmed(body);
     let labelled = [hint.content_type, hint.property]
@@ -109,7 +116,7 @@ pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
     let confirmed = labelled.filter(|format| format.recognizes(text));
     let format = confirmed
         .or_else(|| FORMATS.iter().find(|format| format.recognizes(text)))
-        .or(labelled.filter(|_| !text.is_empty()));
+        .or_else(|| labelled.filter(|_| !text.is_empty()));
     match format {
         Some(format) => format.decode(body),
         None => Err(unknown(body, text)),
@@ -239,6 +246,7 @@ impl Notes {
     }
 
     fn repeated(&mut self, kind: &str, name: &str) {
+        let name = shortened(name);
         self.add(format!(
             "the {kind} {name:?} came again, the last value is kept"
         ));
@@ -254,14 +262,23 @@ impl Notes {
     /// Says that the notes after the first `count` lie in the member, key or item `name`.
     fn within(&mut self, count: usize, name: &str) {
         for note in self.list.iter_mut().skip(count) {
-            let separator = if note.path.is_empty() || note.path.starts_with('[') {
-                ""
-            } else {
-                "."
+            let separator = match note.path.as_bytes().first() {
+                None | Some(b'[') => "",
+                Some(_) => ".",
             };
-            note.path = format!("{name}{separator}{}", note.path);
+            if note.path.len() < MAX_NOTE_PATH {
+                note.path = format!("{}{separator}{}", shortened(name), note.path);
+            }
         }
     }
+}
+
+fn shortened(name: &str) -> &str {
+    let end = name
+        .char_indices()
+        .nth(MAX_NOTE_NAME)
+        .map_or(name.len(), |(at, _)| at);
+    &name[..end]
 }
 
 /// A collection declared as `object`: a bag where its items are pairs, else an array.

@@ -182,43 +182,45 @@ fn a_body_that_is_not_utf_8_is_refused_where_it_is_not() {
 
 #[test]
 fn deep_bodies_are_refused_and_do_not_exhaust_the_stack() {
-    for levels in [MAX_DEPTH - 10, MAX_DEPTH + 10, 5_000] {
-        let fits = levels < MAX_DEPTH;
-        let arrays = json(&format!(
-            ",\"InputParameters\":{}{}",
-            "[".repeat(levels),
-            "]".repeat(levels)
-        ));
-        let objects = json(&format!(
-            ",\"a\":{}1{}",
-            "{\"a\":".repeat(levels),
-            "}".repeat(levels)
-        ));
-        let untyped = xml(&format!(
-            "{}1{}",
-            "<a>".repeat(levels),
-            "</a>".repeat(levels)
-        ));
-        let parent = "<ParentContext>";
-        let parents = xml(&format!(
-            "{}{}",
-            parent.repeat(levels),
-            parent.replace('<', "</").repeat(levels)
-        ));
-        for body in [&objects, &untyped, &parents] {
+    let nest = |levels: usize, open: &str, close: &str| {
+        format!("{}{}", open.repeat(levels), close.repeat(levels))
+    };
+    for levels in [MAX_DEPTH - 2, MAX_DEPTH + 2, 5_000] {
+        for body in [
+            json(&format!(",\"a\":{}", nest(levels, "[", "]"))),
+            json(&format!(
+                ",\"a\":{}",
+                nest(levels, "{\"a\":", "}").replace(":}", ":1}")
+            )),
+            json(&format!(
+                ",\"ParentContext\":{}",
+                nest(levels, "{\"ParentContext\":", "}").replace(":}", ":1}")
+            )),
+            xml(&nest(levels, "<a>", "</a>")),
+            xml(&nest(levels, "<ParentContext>", "</ParentContext>")),
+        ] {
             match decode(body.as_bytes(), Hint::default()) {
                 Ok(decoded) => {
-                    assert!(fits, "{levels} levels");
-                    assert!(serde_json::to_string(&decoded.clone().document(false)).is_ok());
+                    assert!(levels < MAX_DEPTH, "{levels} levels");
+                    assert_eq!(decoded, decoded.clone());
+                    assert!(serde_json::to_string(&decoded.document(false)).is_ok());
                 }
-                Err(error) => assert!(
-                    !fits && error.reason.starts_with("nested deeper"),
-                    "{error}"
-                ),
+                Err(error) => {
+                    assert!(levels > MAX_DEPTH, "{levels} levels: {error}");
+                    assert_eq!(error.reason, "nested deeper than 256 levels");
+                }
             }
         }
-        assert!(decode(arrays.as_bytes(), Hint::default()).is_err());
     }
+}
+
+#[test]
+fn sixty_parents_fit_with_what_they_hold() {
+    let parent = r#"{"MessageName":"Update","InputParameters":[{"key":"Target","value":{"__type":"Entity:http://schemas.microsoft.com/xrm/2011/Contracts","Attributes":[{"key":"a","value":[[1]]}]}}],"ParentContext":"#;
+    let body = format!("{}null{}", parent.repeat(61), "}".repeat(61));
+    let decoded = decoded(&body);
+    let parents = std::iter::successors(Some(&decoded.context), |context| context.parent_context());
+    assert_eq!(parents.count(), 61);
 }
 
 #[test]
@@ -243,6 +245,37 @@ fn of_repeated_keys_and_members_the_last_is_kept_and_a_note_says_so() {
         [r#"{"key":"a","value":1}"#; 1000].join(",")
     ));
     assert_eq!(decoded(&many).notes.len(), MAX_NOTES);
+}
+
+#[test]
+fn a_hundred_thousand_attributes_take_no_longer_than_their_number() {
+    let entries: Vec<_> = (0..100_000)
+        .map(|n| format!(r#"{{"key":"k{n}","value":{n}}}"#))
+        .collect();
+    let body = json(&format!(r#","SharedVariables":[{}]"#, entries.join(",")));
+    let decoded = decoded(&body);
+    let variables = decoded.context.shared_variables().unwrap();
+    assert_eq!(variables.len(), 100_000);
+    assert_eq!(
+        variables.get("k99999").and_then(|value| value.as_i64()),
+        Some(99_999)
+    );
+}
+
+#[test]
+fn a_note_does_not_grow_with_the_keys_that_lead_to_it() {
+    let key = "ä".repeat(5_000);
+    let levels = MAX_DEPTH / 2 - 5;
+    let inner = format!(r#"[{{"key":"{key}","value":1}},{{"key":"{key}","value":2}}]"#);
+    let open = format!(r#"[{{"key":"{key}","value":"#);
+    let body = json(&format!(
+        r#","SharedVariables":{}{inner}{}"#,
+        open.repeat(levels),
+        "}]".repeat(levels)
+    ));
+    let notes = decoded(&body).notes;
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].to_string().len() < 1_000, "{}", notes[0]);
 }
 
 #[test]

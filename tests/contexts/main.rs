@@ -3,8 +3,14 @@
 //! `tests/data/contexts` holds for each case `NAME.json`, `NAME.xml` and the two truth files that
 //! [`truth`] reads, and payloads that were published without one.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as expected"
+)]
+
 mod agreement;
 mod published;
+mod rows;
 mod schema;
 mod tree;
 mod truth;
@@ -13,7 +19,7 @@ mod variations;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dataverse_listener::context::WireFormat;
+use dataverse_listener::context::{Number, NumberKind, Value, WireFormat};
 use dataverse_listener::decoder::{Decoded, Hint, decode};
 use tree::{Tree, assert_same};
 
@@ -96,4 +102,31 @@ fn both_formats_give_one_document_apart_from_what_json_cannot_carry() {
         assert_eq!(xml.get("@truncated"), json.get("@truncated"), "{case}");
         agreement::assert_agree(&members(xml), &members(json), &case);
     }
+}
+
+#[test]
+fn xml_keeps_the_types_that_json_does_not_have() {
+    let context = decoded("a11-primitives.xml").context;
+    let value = |name: &str| {
+        context
+            .input_parameters()
+            .unwrap()
+            .get(name)
+            .unwrap()
+            .clone()
+    };
+    let kind = |name: &str| value(name).as_number().map(Number::kind);
+    for name in [
+        "int", "long", "short", "ushort", "byte", "sbyte", "uint", "ulong",
+    ] {
+        assert_eq!(kind(name), Some(NumberKind::Integer), "{name}");
+    }
+    assert_eq!(kind("decimal"), Some(NumberKind::Decimal));
+    assert_eq!(kind("double"), Some(NumberKind::Double));
+    assert_eq!(kind("float"), Some(NumberKind::Float));
+    assert!(matches!(value("guid"), Value::Guid(_)));
+    assert!(matches!(value("utc"), Value::DateTime(_)));
+    assert_eq!(value("bytes"), Value::Bytes(vec![11, 48, 85, 122, 159]));
+    assert_eq!(value("char"), Value::String("x".to_owned()));
+    assert_eq!(value("state"), Value::String("Changed".to_owned()));
 }

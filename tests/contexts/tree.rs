@@ -11,8 +11,8 @@ pub(crate) enum Tree {
     Bool(bool),
     Number(String),
     String(String),
-    Array(Vec<Tree>),
-    Object(Vec<(String, Tree)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
     /// Expected: a number with this value, whatever its digits.
     Double(u64),
     /// Expected: a number with this value in 32 bits.

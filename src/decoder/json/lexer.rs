@@ -84,18 +84,16 @@ impl<'a> Lexer<'a> {
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        loop {
-            self.at = self.plain_end()?;
-            if self.text.as_bytes()[self.at] == b'"' {
-                let plain = &self.text[start..self.at];
-                self.at += 1;
-                return Ok(Cow::Borrowed(plain));
-            }
-            return self.escaped(start).map(Cow::Owned);
+        self.at = self.plain_end()?;
+        if self.text.as_bytes()[self.at] == b'"' {
+            let plain = &self.text[start..self.at];
+            self.at += 1;
+            return Ok(Cow::Borrowed(plain));
         }
+        self.escaped(start).map(Cow::Owned)
     }
 
-    /// Reads over a value without looking into it; `false` where the text ends within it.
+    /// Reads over a value without looking into it.
     pub(super) fn skip(&mut self) -> Result<(), Fault> {
         let mut depth = 0_usize;
         loop {
