@@ -1,6 +1,6 @@
 //! What an operation did to its row: which one, what it is called, and which columns changed.
 
-use super::{Entity, ExecutionContext, Target, Value, ZERO_GUID};
+use super::{Entity, EntityReference, ExecutionContext, Target, Value, ZERO_GUID};
 
 /// A column that an operation wrote.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl ExecutionContext {
                     .find_map(|(_, image)| image.attribute(name)),
                 new,
             })
-            .filter(|column| column.old != Some(column.new))
+            .filter(|column| column.old.is_none_or(|old| !is_same(old, column.new)))
     }
 
     fn primary_name(&self) -> Option<&str> {
@@ -78,6 +78,17 @@ impl ExecutionContext {
         let target = self.target().and_then(|target| target.entity());
         let images = self.post_entity_images().chain(self.pre_entity_images());
         target.into_iter().chain(images.map(|(_, image)| image))
+    }
+}
+
+/// Whether a column holds what it held. A reference is the row it points to: images know that row's name,
+/// the target does not.
+fn is_same(old: &Value, new: &Value) -> bool {
+    match (EntityReference::new(old), EntityReference::new(new)) {
+        (Some(old), Some(new)) if old.id().is_some() => {
+            (old.id(), old.logical_name()) == (new.id(), new.logical_name())
+        }
+        _ => old == new,
     }
 }
 

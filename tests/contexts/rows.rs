@@ -87,6 +87,37 @@ fn a_column_that_the_pre_image_shows_unchanged_is_no_change() {
 }
 
 #[test]
+fn a_reference_to_the_same_row_is_no_change_whatever_it_is_called() {
+    let reference = |key: &str, id: &str, name: &str| {
+        let hint = "EntityReference:http://schemas.microsoft.com/xrm/2011/Contracts";
+        format!(
+            r#"{{"key":"{key}","value":{{"__type":"{hint}","Id":"{id}","LogicalName":"account","Name":{name}}}}}"#
+        )
+    };
+    let other = ID.replace("64", "65");
+    let columns = [
+        reference("same", ID, "null"),
+        reference("other", &other, "null"),
+        reference("by_key", ZERO, "null"),
+    ];
+    let image = [
+        reference("same", ID, r#""Contoso""#),
+        reference("other", ID, r#""Contoso""#),
+        reference("by_key", ZERO, r#""Contoso""#),
+    ];
+    let context = with(&format!(
+        r#"{},"PreEntityImages":[{{"key":"pre","value":{{"Attributes":[{}]}}}}]"#,
+        target(ID, &columns.join(",")),
+        image.join(",")
+    ));
+    let changed: Vec<_> = context
+        .changed_columns()
+        .map(|column| column.name)
+        .collect();
+    assert_eq!(changed, ["other", "by_key"]);
+}
+
+#[test]
 fn a_delete_names_its_row_by_a_reference_and_its_image() {
     for name in ["a03-delete.json", "a03-delete.xml"] {
         let context = context(name);

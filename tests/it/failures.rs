@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use crate::world::{Hub, Program, command};
+use crate::hub::Hub;
+use crate::world::{Program, command};
 
 /// Runs `listen` with this connection string and checks how it fails.
 #[track_caller]

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::world::{Hub, Program, bodies, command};
+use crate::hub::Hub;
+use crate::world::{Program, bodies, command};
 
 /// The sequence numbers by partition, in the order printed.
 fn by_partition(documents: &[Value]) -> BTreeMap<String, Vec<i64>> {

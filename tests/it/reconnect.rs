@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::Hub;
+use crate::hub::Hub;
 
 #[test]
 fn a_hub_that_comes_back_is_read_on_without_loss_or_repetition() {

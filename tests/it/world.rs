@@ -1,5 +1,6 @@
-//! A hub in this process, programs as children, and waits that end.
+//! Programs as children, and waits that end.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,73 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dataverse_listener::emulator::{Emulator, Options};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Nothing here takes this long, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// An event hub in this process.
-pub(crate) struct Hub {
-    runtime: tokio::runtime::Runtime,
-    emulator: Option<Emulator>,
-    partitions: u16,
-}
-
-impl Hub {
-    pub(crate) fn start(partitions: u16) -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let options = Options {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            partitions,
-            ..Options::default()
-        };
-        let emulator = runtime.block_on(Emulator::start(options)).unwrap();
-        Self {
-            runtime,
-            emulator: Some(emulator),
-            partitions,
-        }
-    }
-
-    pub(crate) fn emulator(&self) -> &Emulator {
-        self.emulator.as_ref().unwrap()
-    }
-
-    pub(crate) fn connection_string(&self) -> String {
-        self.emulator().connection_string()
-    }
-
-    /// Stops the hub, does something without it, and starts one with the same events at the same port.
-    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce()) {
-        let stopped = self.emulator.take().unwrap();
-        let listen = stopped.address();
-        let log = self.runtime.block_on(stopped.stop());
-        meanwhile();
-        let options = Options {
-            listen,
-            partitions: self.partitions,
-            log: Some(log),
-            ..Options::default()
-        };
-        self.emulator = Some(self.runtime.block_on(Emulator::start(options)).unwrap());
-    }
-
-    /// The program with this hub in its environment.
-    pub(crate) fn program<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Program {
-        Program::start(
-            command(arguments).env("EVENTHUB_CONNECTION_STRING", self.connection_string()),
-        )
-    }
-
-    /// Runs `simulate` with these arguments to its end.
-    pub(crate) fn simulate<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
-        let ended = self
-            .program(["simulate"].into_iter().chain(arguments))
-            .wait();
-        assert!(ended.status.success(), "{}", ended.stderr);
-    }
-}
 
 /// The program under test, without anything of the environment that could change what it does.
 pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
@@ -106,6 +45,10 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+#[cfg_attr(
+    not(feature = "emulator"),
+    expect(dead_code, reason = "most tests that use these need a hub")
+)]
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_with_stdout(command, Stdio::piped())
@@ -229,7 +172,7 @@ pub(crate) fn bodies(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
@@ -242,4 +185,28 @@ pub(crate) fn bodies(extension: &str) -> Vec<PathBuf> {
     found.sort();
     assert!(!found.is_empty(), "bodies with {extension}");
     found
+}
+
+/// A configuration file that lives as long as the test.
+pub(crate) struct File {
+    pub(crate) path: PathBuf,
+    _folder: TempDir,
+}
+
+/// A configuration file with this text.
+pub(crate) fn file(toml: &str) -> File {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.toml");
+    fs::write(&path, toml).unwrap();
+    File {
+        path,
+        _folder: folder,
+    }
+}
+
+/// `run` with this configuration and these variables.
+pub(crate) fn daemon(file: &File, variables: &[(&str, &str)]) -> Program {
+    Program::start(
+        command(["run", "--config", file.path.to_str().unwrap()]).envs(variables.iter().copied()),
+    )
 }

@@ -1,0 +1,43 @@
+//! What is said of a configuration that is wrong.
+
+use crate::world::{daemon, file};
+
+#[test]
+fn every_mistake_is_told_at_once_and_no_value_with_it() {
+    let file = file(
+        "tpyo = 1\n[[hub]]\nconnection_string = \"hunter2\"\nstart = \"yesterday\"\n\
+         [checkpoint]\nstore = \"memroy\"\n[[sink]]\nname = \"a\"\ntype = \"stdoot\"\n\
+         [[sink]]\nname = \"b\"\ntype = \"stdout\"\nformat = \"fancy\"\n[[route]]\nsinks = [\"c\"]\nmesage = \"x\"\n",
+    );
+    let variables = [("DATAVERSE_LISTENER__SINK__1__COLOUR", "hunter2")];
+    let ended = daemon(&file, &variables).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    for said in [
+        "tpyo: unknown key",
+        "hub[0].connection_string: ",
+        "hub[0].start: ",
+        "checkpoint.store: unknown store; did you mean \"memory\"?",
+        "sink[0].type: unknown type of sink; did you mean \"stdout\"?",
+        "sink[1].format: must be one of pretty, json, original",
+        "environment variable DATAVERSE_LISTENER__SINK__1__COLOUR: sink[1].colour: unknown key",
+        "route[0].sinks: there is no sink \"c\"",
+        "route[0].mesage: unknown key; did you mean \"message\"?",
+        "daemon.toml: ",
+    ] {
+        assert!(
+            ended.stderr.contains(said),
+            "{said:?} is not in\n{}",
+            ended.stderr
+        );
+    }
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_line_and_not_shown() {
+    let file = file("[[hub]]\nconnection_string = \"hunter2\n");
+    let ended = daemon(&file, &[]).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    assert!(ended.stderr.contains("line 2"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
