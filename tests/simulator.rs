@@ -1,6 +1,10 @@
 //! The simulated Dataverse against the hub in the box: what arrives, and what is told when it cannot.
 
 #![cfg(feature = "emulator")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot do without, fails it"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,13 +227,8 @@ fn hub(emulator: &Emulator) -> Hub {
 
 fn options() -> Options {
     Options {
-        count: None,
-        rate: None,
         seed: 5,
-        format: Format::Mixed,
-        start: None,
-        files: Vec::new(),
-        partition: None,
+        ..Options::default()
     }
 }
 

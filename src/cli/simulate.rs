@@ -27,7 +27,7 @@ pub(super) struct Simulate {
     count: Option<u64>,
 
     /// Which events are made up: the same seed, the same bytes
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = simulator::DEFAULT_SEED)]
     seed: u64,
 
     /// The format of the made-up bodies

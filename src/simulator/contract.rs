@@ -84,7 +84,7 @@ pub(crate) enum Stage {
 }
 
 /// A row or a part of one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entity {
     pub(crate) attributes: Bag,
     pub(crate) entity_state: Option<EntityState>,
@@ -119,7 +119,7 @@ pub(crate) enum EntityState {
 }
 
 /// A lookup.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EntityReference {
     pub(crate) id: Guid,
     pub(crate) key_attributes: Bag,
@@ -146,7 +146,7 @@ impl EntityReference {
 }
 
 /// Several rows of one table. Paging members have their defaults.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EntityCollection {
     pub(crate) entities: Vec<Entity>,
     /// `None` where the caller left it out.
@@ -154,7 +154,7 @@ pub(crate) struct EntityCollection {
 }
 
 /// A relationship, seen from one of its ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Relationship {
     pub(crate) primary_entity_role: Option<EntityRole>,
     pub(crate) schema_name: &'static str,
@@ -168,7 +168,7 @@ pub(crate) enum EntityRole {
 }
 
 /// What may stand where the contract says `object`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Null,
     Text(Text),

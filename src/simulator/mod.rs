@@ -45,6 +45,9 @@ use crate::receiver::{ConnectionString, ReceiverError};
 /// How many events to post where neither a number nor files are given.
 pub const DEFAULT_COUNT: u64 = 10;
 
+/// The story that is told where no other is asked for.
+pub const DEFAULT_SEED: u64 = 0;
+
 /// How the bodies are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -83,6 +86,21 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// The partition to post to. Dataverse names none, and the hub chooses.
     pub partition: Option<String>,
+}
+
+impl Default for Options {
+    /// An endless story in both formats, as fast as the hub takes it.
+    fn default() -> Self {
+        Self {
+            count: None,
+            rate: None,
+            seed: DEFAULT_SEED,
+            format: Format::Mixed,
+            start: None,
+            files: Vec::new(),
+            partition: None,
+        }
+    }
 }
 
 /// What the hub has accepted.

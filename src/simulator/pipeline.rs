@@ -16,7 +16,7 @@ use super::world::{User, World};
 const OBJECT_MODEL: Guid = Guid(0x63cd_bb1b_ea3e_db11_86a7_000a_3a54_73e8);
 
 /// One of so many operations about columns is too large to be told in full: about 1 in 60 of all.
-const TRUNCATED_ONE_IN: u32 = 42;
+const TRUNCATED_ONE_IN: u32 = 40;
 
 /// A context and whether it was cut to a size.
 #[derive(Debug)]

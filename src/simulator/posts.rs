@@ -103,17 +103,12 @@ async fn read_at_most(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::Format;
 
     fn options(count: Option<u64>, files: Vec<PathBuf>) -> Options {
         Options {
             count,
-            rate: None,
-            seed: 1,
-            format: Format::Json,
-            start: None,
             files,
-            partition: None,
+            ..Options::default()
         }
     }
 

@@ -5,6 +5,9 @@ use super::tables::{Column, Kind, Naming, Table};
 use super::values::{draw_value, in_base_currency, primary_name};
 use super::world::{Currency, World};
 
+/// So often a column is drawn until its value is another one than before.
+const MOST_THROWS: usize = 4;
+
 /// A row with all its columns that have a value.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -29,11 +32,12 @@ impl Row {
                 row.draw_column(column, world);
             }
         }
-        let name = match table.naming {
-            Naming::Person => row.person_name(),
-            other => primary_name(other, world).into(),
-        };
-        row.set(table.primary_name, Value::Text(name));
+        if table.naming == Naming::Person {
+            row.name_person();
+        } else {
+            let name = primary_name(table.naming, world);
+            row.set(table.primary_name, Value::Text(name.into()));
+        }
         row.set_system_columns(world);
         row
     }
@@ -41,8 +45,10 @@ impl Row {
     /// Draws a few columns anew and tells which: what an Update of this row sends.
     pub(crate) fn change(&mut self, world: &mut World) -> Vec<&'static str> {
         let mut changed = Vec::new();
+        let is_variable = |column: &&Column| !matches!(column.kind, Kind::Number(_));
+        let columns: Vec<&Column> = self.table.columns.iter().filter(is_variable).collect();
         for _ in 0..world.dice.usize(1..=4) {
-            let column = &self.table.columns[world.dice.usize(..self.table.columns.len())];
+            let column = world.pick(&columns);
             if !changed.contains(&column.name) {
                 changed.push(column.name);
                 self.change_column(column, world);
@@ -158,20 +164,30 @@ impl Row {
     }
 
     fn change_column(&mut self, column: &Column, world: &mut World) {
-        let is_optional = column.filled < 100;
-        if is_optional && world.chance(12) {
+        let old = self.get(column.name).cloned().unwrap_or(Value::Null);
+        let is_clearable = column.filled < 100 && old != Value::Null;
+        if is_clearable && world.chance(12) {
             self.set(column.name, Value::Null);
             if let Kind::Money(base) = column.kind {
                 self.set(base, Value::Null);
             }
             return;
         }
-        self.draw_column(column, world);
-        if self.table.naming == Naming::Person && column.name.ends_with("tname") {
-            let name = self.person_name();
-            self.set("yomifullname", Value::Text(name.clone()));
-            self.set(self.table.primary_name, Value::Text(name));
+        for _ in 0..MOST_THROWS {
+            self.draw_column(column, world);
+            if self.get(column.name) != Some(&old) {
+                break;
+            }
         }
+        if self.table.naming == Naming::Person && column.name.ends_with("tname") {
+            self.name_person();
+        }
+    }
+
+    fn name_person(&mut self) {
+        let name = self.person_name();
+        self.set("yomifullname", Value::Text(name.clone()));
+        self.set(self.table.primary_name, Value::Text(name));
     }
 
     fn set_system_columns(&mut self, world: &World) {

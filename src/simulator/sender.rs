@@ -11,9 +11,9 @@ use std::time::Duration;
 use fe2o3_amqp::link::delivery::DeliveryFut;
 use fe2o3_amqp::link::{SendError, Sender as Link};
 use fe2o3_amqp::session::SessionHandle;
-use fe2o3_amqp::types::definitions::{self, ReceiverSettleMode, SenderSettleMode};
+use fe2o3_amqp::types::definitions::{self, ErrorCondition, ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Data, Message, Outcome};
-use fe2o3_amqp::types::primitives::{Binary, SimpleValue};
+use fe2o3_amqp::types::primitives::{Binary, SimpleValue, Symbol};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -28,9 +28,12 @@ const MOST_IN_FLIGHT: usize = 500;
 /// Bytes of bodies that may be without an answer at once; one event always may.
 const MOST_BYTES_IN_FLIGHT: usize = 16 * 1024 * 1024;
 /// How long the hub may take to attach a link, to take an event, or to answer one.
-const STEP_LIMIT: Duration = Duration::from_secs(60);
+const STEP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a polite end may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The longest description of a rejection that is repeated, in characters.
+const MOST_WORDS: usize = 400;
 
 /// An attached link to a hub, and what was sent over it.
 pub(crate) struct Sender {
@@ -103,7 +106,7 @@ impl Sender {
         loop {
             tokio::select! {
                 biased;
-                Some(answer) = self.unanswered.next() => self.take(answer)?,
+                answered = self.answer() => answered?,
                 () = sleep_until(then) => return Ok(()),
             }
         }
@@ -132,10 +135,28 @@ impl Sender {
     }
 
     async fn await_answer(&mut self) -> Result<(), SimulateError> {
-        match timeout(STEP_LIMIT, self.unanswered.next()).await {
-            Ok(Some(answer)) => self.take(answer),
-            Ok(None) => Ok(()),
+        match timeout(STEP_LIMIT, self.answer()).await {
+            Ok(answered) => answered,
             Err(_) => Err(self.broken(self.hub.silent())),
+        }
+    }
+
+    /// Takes in the next answer. Cancel-safe.
+    ///
+    /// Ends with the link too: the crate leaves what is under way on a dead connection without an
+    /// answer for ever.
+    async fn answer(&mut self) -> Result<(), SimulateError> {
+        let Self {
+            unanswered, link, ..
+        } = self;
+        let answer = tokio::select! {
+            biased;
+            Some(answer) = unanswered.next() => Ok(answer),
+            error = link.on_detach() => Err(error),
+        };
+        match answer {
+            Ok(answer) => self.take(answer),
+            Err(error) => Err(self.failed(error.into())),
         }
     }
 
@@ -276,6 +297,59 @@ fn simple(value: PropertyValue) -> SimpleValue {
 }
 
 fn describe(error: &definitions::Error) -> String {
+    let condition = match &error.condition {
+        ErrorCondition::AmqpError(condition) => Symbol::from(condition),
+        ErrorCondition::ConnectionError(condition) => Symbol::from(condition),
+        ErrorCondition::SessionError(condition) => Symbol::from(condition),
+        ErrorCondition::LinkError(condition) => Symbol::from(condition),
+        ErrorCondition::Custom(condition) => condition.clone(),
+    };
     let description = error.description.as_deref().unwrap_or("no description");
-    format!("{description} ({:?})", error.condition)
+    let description: String = description.chars().take(MOST_WORDS).collect();
+    format!("{description} ({})", condition.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use fe2o3_amqp::types::definitions::LinkError;
+
+    use super::*;
+
+    #[test]
+    fn a_rejection_is_told_in_the_words_of_the_hub() {
+        let check = |condition: ErrorCondition, description: Option<&str>, expected: &str| {
+            let description = description.map(str::to_owned);
+            let error = definitions::Error::new(condition, description, None);
+            assert_eq!(describe(&error), expected);
+        };
+        let busy = ErrorCondition::Custom(Symbol::from("com.microsoft:server-busy"));
+        check(busy, Some("wait"), "wait (com.microsoft:server-busy)");
+        let too_large = LinkError::MessageSizeExceeded.into();
+        check(
+            too_large,
+            None,
+            "no description (amqp:link:message-size-exceeded)",
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_is_bounded_in_number_and_bytes_but_never_to_nothing() {
+        let check = |count: usize, bytes, next, expected| {
+            let unanswered = Unanswered {
+                deliveries: FuturesOrdered::new(),
+                sizes: vec![0; count].into(),
+                bytes,
+            };
+            assert_eq!(
+                unanswered.is_full(next),
+                expected,
+                "{count} of {bytes}, then {next}"
+            );
+        };
+        check(0, 0, usize::MAX, false);
+        check(1, 100, MOST_BYTES_IN_FLIGHT, true);
+        check(1, 100, MOST_BYTES_IN_FLIGHT - 100, false);
+        check(MOST_IN_FLIGHT - 1, 0, 1, false);
+        check(MOST_IN_FLIGHT, 0, 1, true);
+    }
 }

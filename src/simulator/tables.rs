@@ -146,7 +146,7 @@ const ACCOUNT: Table = Table {
         column("primarycontactid", Kind::Lookup(&["contact"]), 60),
         column("parentaccountid", Kind::Lookup(&["account"]), 20),
         column("description", Kind::Memo, 40),
-        column("lastusedincampaign", Kind::Moment(60), 20),
+        column("lastusedincampaign", Kind::Day(-60), 20),
     ],
     states: ACTIVE_INACTIVE,
     images: Images::BeforeAndAfter,

@@ -36,7 +36,7 @@ pub(crate) fn draw_value(kind: Kind, table_name: &'static str, world: &mut World
     match kind {
         Kind::Text(choices) => Value::Text(world.pick(choices).into()),
         Kind::Memo => Value::Text(memo(world).into()),
-        Kind::Phone => Value::Text(format!("+41 44 555 {:04}", world.dice.u32(0..10_000)).into()),
+        Kind::Phone => Value::Text(format!("+1 425 555 01{:02}", world.dice.u32(0..100)).into()),
         Kind::Email => Value::Text(email_address(world).into()),
         Kind::Website => {
             Value::Text(format!("https://www.{}.example/", world.pick(DOMAINS)).into())
