@@ -2,9 +2,10 @@
 //!
 //! Implements AMQP 1.0 part 2, section 2.6.12 (transferring messages), for pre-settled deliveries.
 
-use super::encode::{Encoder, Transfer, code};
+use super::encode::{Encoder, code};
 use super::link::{Feed, Outgoing, Unfinished};
 use super::log::{Log, Snapshot};
+use super::performative::Transfer;
 use super::scope::Scope;
 
 /// How much may wait to be written to the socket before no more events are added, in bytes.

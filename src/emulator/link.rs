@@ -13,11 +13,14 @@ use super::request::Service;
 /// The largest message that is taken, in bytes.
 pub(crate) const MAX_MESSAGE_SIZE: usize = 1_048_576;
 
+/// The largest request that is answered, in bytes: parts of it come back in the response.
+pub(crate) const MAX_REQUEST_SIZE: usize = 65_536;
+
 /// How many deliveries a sender may have under way.
 pub(crate) const SENDER_CREDIT: u32 = 1000;
 
 /// How many responses wait for the peer's credit; with more the peer does not read.
-const MAX_REPLIES: usize = 256;
+const MAX_REPLIES: usize = 64;
 
 /// One end of a link, under the handle that the peer chose.
 #[derive(Debug)]
@@ -108,10 +111,7 @@ impl Outgoing {
 
     /// Takes the peer's view of the credit: what it granted less what is on its way already.
     pub(crate) fn grant(&mut self, delivery_count: Option<u32>, credit: u32, drain: bool) {
-        let limit = delivery_count.unwrap_or(0).wrapping_add(credit);
-        let left = limit.wrapping_sub(self.delivery_count);
-        // Serial numbers: a limit that lies behind leaves nothing.
-        self.credit = if left > u32::MAX / 2 { 0 } else { left };
+        self.credit = left_of(credit, self.delivery_count, delivery_count.unwrap_or(0));
         self.drain = drain;
     }
 
@@ -129,6 +129,17 @@ impl Outgoing {
         self.delivery_count = self.delivery_count.wrapping_add(self.credit);
         self.credit = 0;
         std::mem::take(&mut self.drain)
+    }
+}
+
+/// What is left of a grant when `sent` is the hub's count and `seen` the peer's, who has yet to see
+/// the difference. The counts are serial numbers, which wrap around.
+pub(crate) fn left_of(granted: u32, sent: u32, seen: u32) -> u32 {
+    let under_way = sent.wrapping_sub(seen);
+    match under_way {
+        // A peer that claims to have seen more than was sent gets what it asks for.
+        ahead if ahead > u32::MAX / 2 => granted,
+        behind => granted.saturating_sub(behind),
     }
 }
 
@@ -299,6 +310,7 @@ mod tests {
         check(10, Some(4), 8, 2);
         check(10, Some(4), 2, 0);
         check(2, Some(u32::MAX - 1), 10, 6);
+        check(10, Some(8), u32::MAX, u32::MAX - 2);
     }
 
     #[test]

@@ -135,6 +135,9 @@ impl Task {
         loop {
             self.thawed(stop).await;
             self.connection.attend(now());
+            if self.connection.is_closing() || self.connection.is_over() {
+                self.closing_since.get_or_insert_with(Instant::now);
+            }
             if self.connection.is_reset() {
                 return SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
             }
@@ -184,7 +187,7 @@ impl Task {
                 let refusal = Refusal::new("amqp:connection:forced", "The hub is being stopped.");
                 self.connection.close(&refusal);
             }
-            Turn::Read(0) => return false,
+            Turn::Read(0) => self.connection.hang_up(),
             Turn::Read(_) => {
                 self.last_read = Instant::now();
                 self.connection.receive(&mut self.input, now());
@@ -194,9 +197,6 @@ impl Task {
                 self.connection.wrote(len);
             }
             Turn::Due => return self.tick(),
-        }
-        if self.connection.is_closing() || self.connection.is_over() {
-            self.closing_since.get_or_insert_with(Instant::now);
         }
         true
     }

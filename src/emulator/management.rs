@@ -4,6 +4,7 @@
 //! `com.microsoft:partition` as Microsoft's SDKs ask for them; each key is one that some SDK needs.
 
 use super::access::Access;
+use super::condition::{Refusal, quoted};
 use super::encode::Encoder;
 use super::hub::Hub;
 use super::request::{Request, Response};
@@ -20,7 +21,7 @@ pub(crate) fn answer(request: &Request<'_>, access: &Access, hub: &Hub, now: i64
     if !hub.is_named(name) {
         let text = format!(
             "The messaging entity '{}' could not be found.",
-            super::condition::quoted(name)
+            quoted(name)
         );
         return Response::new(404, text);
     }
@@ -63,14 +64,10 @@ fn partition(request: &Request<'_>, hub: &Hub, now: i64) -> Response {
     let id = request.property("partition").unwrap_or_default();
     match hub.partition(id) {
         Some(number) => Response::ok(|out| write_partition(hub, number, now, out)),
-        None => Response::new(
-            404,
-            format!(
-                "The specified partition is invalid for an EventHub partition sender or receiver. \
-                 It should be between 0 and {}.",
-                hub.partitions.saturating_sub(1)
-            ),
-        ),
+        None => {
+            let refusal = Refusal::partition_out_of_range(hub.partitions);
+            Response::new(404, refusal.description)
+        }
     }
 }
 

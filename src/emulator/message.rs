@@ -81,13 +81,13 @@ impl<'a> Event<'a> {
     }
 
     /// The messages in the data sections of a batch.
-    pub(crate) fn unpack(&self) -> Result<Vec<Event<'a>>, Malformed> {
+    pub(crate) fn unpack(&self) -> Result<Vec<Self>, Malformed> {
         let mut events = Vec::new();
         for section in Sections(self.rest) {
             let section = section?;
             if section.code == code::DATA {
                 let message = scan::as_binary(section.value).ok_or(Malformed::Unexpected)?;
-                events.push(Event::parse(message)?);
+                events.push(Self::parse(message)?);
             }
         }
         Ok(events)
@@ -175,7 +175,11 @@ impl<'a> Iterator for Sections<'a> {
 }
 
 fn section(message: &[u8]) -> Result<Section<'_>, Malformed> {
-    let (descriptor, value, rest) = scan::split_described(message)?;
+    let scan::Described {
+        descriptor,
+        value,
+        rest,
+    } = scan::split_described(message)?;
     let code = descriptor
         .and_then(|code| u8::try_from(code).ok())
         .filter(|code| (code::HEADER..=code::FOOTER).contains(code))

@@ -4,9 +4,9 @@
 //! with the receiver: an encoder and a decoder with one author's mistake in common would agree.
 //! Microsoft's own SDKs work against it unmodified, over plain TCP with `UseDevelopmentEmulator=true`.
 //!
-//! From the socket inwards: `listener` (tasks, bytes) → `connection` (frames, SASL, open and close) →
-//! `session` (windows, links, settlement) with `attach` (who may) and `delivery` (sending) → `hub`
-//! (what all connections share) with `log` (events) and `roster` (receivers). Everything but
+//! From the socket inwards: `listener` (tasks, bytes) → `connection` (SASL, open and close, `frame`s) →
+//! `session` (windows, links) with `attach` (who may), `intake` (receiving) and `delivery` (sending) →
+//! `hub` (what all connections share) with `log` (events) and `roster` (receivers). Everything but
 //! `listener` is free of IO and is handed the time.
 //!
 //! Sources: the AMQP 1.0 specification (OASIS), and the AMQP protocol guide for Azure Event Hubs
@@ -20,12 +20,15 @@ mod condition;
 mod connection;
 mod delivery;
 mod encode;
+mod frame;
 mod hub;
+mod intake;
 mod link;
 mod listener;
 mod log;
 mod management;
 mod message;
+mod performative;
 mod request;
 mod roster;
 mod routing;

@@ -42,16 +42,27 @@ pub(crate) fn split_value(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     Ok(bytes.split_at(value_len(bytes)?))
 }
 
-/// Splits a described value into the number of its descriptor and its value; `rest` follows both.
-///
-/// A descriptor spelled as a symbol gives `None`.
-pub(crate) fn split_described(bytes: &[u8]) -> Result<(Option<u64>, &[u8], &[u8]), Malformed> {
+/// A described value taken apart, and what follows it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Described<'a> {
+    /// The number of the descriptor; none where it is spelled as a symbol.
+    pub(crate) descriptor: Option<u64>,
+    pub(crate) value: &'a [u8],
+    pub(crate) rest: &'a [u8],
+}
+
+/// Splits the described value that `bytes` begins with.
+pub(crate) fn split_described(bytes: &[u8]) -> Result<Described<'_>, Malformed> {
     let Some((0x00, after)) = bytes.split_first().map(|(code, rest)| (*code, rest)) else {
         return Err(Malformed::Unexpected);
     };
     let (descriptor, after) = split_value(after)?;
     let (value, rest) = split_value(after)?;
-    Ok((as_ulong(descriptor), value, rest))
+    Ok(Described {
+        descriptor: as_ulong(descriptor),
+        value,
+        rest,
+    })
 }
 
 /// The elements of an encoded list or map (keys and values in turn), each as its encoded bytes.
@@ -282,10 +293,12 @@ mod tests {
         assert_eq!(elements(&[0x45]), Ok(vec![]));
         assert_eq!(elements(&[0x40]), Err(Malformed::Unexpected));
         let section = [0x00, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x75, 0xa0, 1, 7, 9];
-        assert_eq!(
-            split_described(&section),
-            Ok((Some(0x75), &section[10..13], &section[13..]))
-        );
+        let described = Described {
+            descriptor: Some(0x75),
+            value: &section[10..13],
+            rest: &section[13..],
+        };
+        assert_eq!(split_described(&section), Ok(described));
         assert_eq!(as_binary(&section[10..13]), Some(&[7][..]));
     }
 }

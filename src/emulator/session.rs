@@ -4,29 +4,30 @@
 //! sessions and links but opens none. The hub's handles and channels are those of the peer.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use fe2o3_amqp::types::definitions::{Role, SenderSettleMode};
 use fe2o3_amqp::types::performatives;
 
+use super::attach;
 use super::condition::Refusal;
 use super::delivery;
-use super::encode::{self, Attach, Begin, Disposition, Encoded, Encoder, Flow, LinkFlow};
-use super::link::{Feed, Incoming, Link, MAX_MESSAGE_SIZE, Partial, SENDER_CREDIT, Sink};
+use super::encode::{Encoded, Encoder};
+use super::frame::Terminals;
+use super::intake::Reply;
+use super::link::{Feed, Incoming, Link, MAX_MESSAGE_SIZE, SENDER_CREDIT, Sink, left_of};
 use super::log::Log;
-use super::request::{Request, Service};
+use super::performative::{self, Attach, Begin, Flow, LinkFlow};
+use super::request::Service;
 use super::scope::Scope;
-use super::{attach, cbs, management};
 
 /// How many frames either side may have under way.
-const WINDOW: u32 = 5000;
+pub(super) const WINDOW: u32 = 5000;
 
 /// The highest handle, as the service has it.
 const HANDLE_MAX: u32 = 255;
 
-/// What a connection holds of deliveries that have begun to arrive, on all of its links, in bytes.
-const MAX_REASSEMBLING: usize = 64 * 1024 * 1024;
+/// The transfer-id that the hub's first frame in a session has.
+const FIRST_OUTGOING_ID: u32 = 1;
 
 const SOURCE: u8 = 0x28;
 const TARGET: u8 = 0x29;
@@ -34,33 +35,17 @@ const TARGET: u8 = 0x29;
 /// The state of a session, from the peer's `begin` to its `end`.
 #[derive(Debug)]
 pub(crate) struct Session {
-    channel: u16,
+    pub(super) channel: u16,
     next_outgoing_id: u32,
     /// How many frames the peer still takes.
     remote_window: u32,
-    next_incoming_id: u32,
+    pub(super) next_incoming_id: u32,
     /// Frames received since the peer was last told of the window.
-    unannounced: u32,
+    pub(super) unannounced: u32,
     next_delivery_id: u32,
-    links: BTreeMap<u32, Link>,
+    pub(super) links: BTreeMap<u32, Link>,
     /// Deliveries taken but not yet settled, first and last.
-    accepted: Option<(u32, u32)>,
-}
-
-/// The parts of a peer's `attach` that are given back as they came.
-#[derive(Debug, Default)]
-pub(crate) struct Terminals {
-    pub(crate) source: Vec<u8>,
-    pub(crate) target: Vec<u8>,
-    pub(crate) desired_capabilities: Vec<u8>,
-}
-
-/// A response on its way to a link, which may be in another session.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) service: Service,
-    pub(crate) to: Option<String>,
-    pub(crate) message: Vec<u8>,
+    pub(super) accepted: Option<(u32, u32)>,
 }
 
 impl Session {
@@ -68,7 +53,7 @@ impl Session {
     pub(crate) fn begin(channel: u16, begin: &performatives::Begin, out: &mut Encoder) -> Self {
         let session = Self {
             channel,
-            next_outgoing_id: 1,
+            next_outgoing_id: FIRST_OUTGOING_ID,
             remote_window: begin.incoming_window,
             next_incoming_id: begin.next_outgoing_id,
             unannounced: 0,
@@ -150,7 +135,7 @@ impl Session {
             "link refused"
         );
         self.answer(attach).write(&mut scope.out);
-        encode::detach(
+        performative::detach(
             self.channel,
             attach.handle.0,
             true,
@@ -182,10 +167,8 @@ impl Session {
 
     /// Takes the peer's view of windows and credit.
     pub(crate) fn flow(&mut self, flow: &performatives::Flow, scope: &mut Scope) {
-        let expected = flow.next_incoming_id.unwrap_or(1);
-        let limit = expected.wrapping_add(flow.incoming_window);
-        let window = limit.wrapping_sub(self.next_outgoing_id);
-        self.remote_window = if window > u32::MAX / 2 { 0 } else { window };
+        let seen = flow.next_incoming_id.unwrap_or(FIRST_OUTGOING_ID);
+        self.remote_window = left_of(flow.incoming_window, self.next_outgoing_id, seen);
         let handle = flow.handle.as_ref().map(|handle| handle.0);
         let link = handle.and_then(|handle| self.links.get_mut(&handle));
         let answer = match (handle, link) {
@@ -212,121 +195,15 @@ impl Session {
         }
     }
 
-    /// Takes a frame of a delivery. A request gives its response, an error is one of the connection.
-    pub(crate) fn transfer(
-        &mut self,
-        transfer: &performatives::Transfer,
-        payload: &Bytes,
-        scope: &mut Scope,
-    ) -> Result<Option<Reply>, Refusal> {
-        self.next_incoming_id = self.next_incoming_id.wrapping_add(1);
-        self.unannounced += 1;
-        let handle = transfer.handle.0;
-        let Some(Link::Incoming(link)) = self.links.get_mut(&handle) else {
-            return Ok(None);
-        };
-        let delivery = assemble(link, transfer, payload, scope);
-        if scope.reassembling.load(Ordering::Relaxed) > MAX_REASSEMBLING {
-            let text = "Too many deliveries have begun and not ended.";
-            return Err(Refusal::new("amqp:resource-limit-exceeded", text));
-        }
-        let is_over = delivery.is_some() || transfer.aborted;
-        let must_flow = (is_over && link.count()) || self.unannounced >= WINDOW / 2;
-        let flow = must_flow.then(|| link_flow(handle, link));
-        let sink = link.sink.clone();
-        let reply = delivery.and_then(|delivery| self.take(handle, &sink, &delivery, scope));
-        if flow.is_some() {
-            self.unannounced = 0;
-            self.flow_of(flow).write(&mut scope.out);
-        }
-        Ok(reply)
-    }
-
-    /// Does with a complete delivery what its link is for, and settles it.
-    fn take(
-        &mut self,
-        handle: u32,
-        sink: &Sink,
-        delivery: &Partial,
-        scope: &mut Scope,
-    ) -> Option<Reply> {
-        let mut reply = None;
-        let outcome = if delivery.is_too_large() {
-            let (id, size) = (delivery.delivery_id, delivery.size);
-            Err(Refusal::message_too_large(id, size, MAX_MESSAGE_SIZE))
-        } else {
-            match sink {
-                Sink::Events { target, .. } => {
-                    let now = scope.now;
-                    scope
-                        .hub()
-                        .publish(*target, delivery.format, &delivery.bytes, now)
-                }
-                Sink::Requests(service) => {
-                    answer(*service, &delivery.bytes, scope).map(|answer| reply = Some(answer))
-                }
-            }
-        };
-        self.settle(handle, delivery, outcome.err(), scope);
-        reply
-    }
-
-    fn settle(
-        &mut self,
-        handle: u32,
-        delivery: &Partial,
-        refusal: Option<Refusal>,
-        scope: &mut Scope,
-    ) {
-        match refusal {
-            None if delivery.is_settled => {}
-            None => self.accept(delivery.delivery_id, &mut scope.out),
-            // Nobody waits for an outcome: only the link can tell.
-            Some(refusal) if delivery.is_settled => self.detach(handle, &refusal, scope),
-            Some(refusal) => {
-                self.flush(&mut scope.out);
-                let disposition = Disposition {
-                    channel: self.channel,
-                    first: delivery.delivery_id,
-                    last: delivery.delivery_id,
-                    rejected: Some(&refusal),
-                };
-                disposition.write(&mut scope.out);
-            }
-        }
-    }
-
-    /// Accepts a delivery, together with its neighbours where it has some.
-    fn accept(&mut self, id: u32, out: &mut Encoder) {
-        match &mut self.accepted {
-            Some((_, last)) if last.wrapping_add(1) == id => *last = id,
-            _ => {
-                self.flush(out);
-                self.accepted = Some((id, id));
-            }
-        }
-    }
-
-    /// Writes the dispositions that were held back to be sent together.
-    pub(crate) fn flush(&mut self, out: &mut Encoder) {
-        if let Some((first, last)) = self.accepted.take() {
-            let disposition = Disposition {
-                channel: self.channel,
-                first,
-                last,
-                rejected: None,
-            };
-            disposition.write(out);
-        }
-    }
-
     /// Answers a `detach`, or takes the answer to one.
     pub(crate) fn detached(&mut self, detach: &performatives::Detach, scope: &mut Scope) {
         let handle = detach.handle.0;
         self.flush(&mut scope.out);
         match self.links.remove(&handle) {
             Some(Link::Closing) | None => {}
-            Some(_) => encode::detach(self.channel, handle, detach.closed, None, &mut scope.out),
+            Some(_) => {
+                performative::detach(self.channel, handle, detach.closed, None, &mut scope.out)
+            }
         }
     }
 
@@ -334,7 +211,7 @@ impl Session {
     pub(crate) fn detach(&mut self, handle: u32, refusal: &Refusal, scope: &mut Scope) {
         self.flush(&mut scope.out);
         self.links.insert(handle, Link::Closing);
-        encode::detach(self.channel, handle, true, Some(refusal), &mut scope.out);
+        performative::detach(self.channel, handle, true, Some(refusal), &mut scope.out);
     }
 
     /// Ends the links that the hub or the end of a token ends.
@@ -417,7 +294,7 @@ impl Session {
         }
     }
 
-    fn flow_of(&self, link: Option<LinkFlow>) -> Flow {
+    pub(super) fn flow_of(&self, link: Option<LinkFlow>) -> Flow {
         Flow {
             channel: self.channel,
             next_incoming_id: self.next_incoming_id,
@@ -426,46 +303,6 @@ impl Session {
             link,
         }
     }
-}
-
-/// Adds a frame to its delivery, and gives that when it is complete.
-fn assemble(
-    link: &mut Incoming,
-    transfer: &performatives::Transfer,
-    payload: &Bytes,
-    scope: &Scope,
-) -> Option<Partial> {
-    let mut partial = link.partial.take().unwrap_or_else(|| {
-        Partial::new(
-            transfer.delivery_id.unwrap_or(0),
-            transfer.message_format.unwrap_or(0),
-            transfer.settled.unwrap_or(false),
-            &scope.reassembling,
-        )
-    });
-    if transfer.aborted {
-        return None;
-    }
-    partial.extend(payload);
-    if transfer.more {
-        link.partial = Some(partial);
-        return None;
-    }
-    Some(partial)
-}
-
-fn answer(service: Service, message: &[u8], scope: &mut Scope) -> Result<Reply, Refusal> {
-    let request = Request::parse(message).map_err(Refusal::undecodable)?;
-    let hub = std::sync::Arc::clone(scope.hub());
-    let response = match service {
-        Service::Cbs => cbs::answer(&request, &mut scope.access, &hub.key, scope.now),
-        Service::Management => management::answer(&request, &scope.access, &hub, scope.now),
-    };
-    Ok(Reply {
-        service,
-        to: request.reply_to.map(str::to_owned),
-        message: request.answer(&response),
-    })
 }
 
 /// Why a link ends now, if it does.
@@ -480,7 +317,7 @@ fn end_of(link: &Link, has_expired: bool, scope: &Scope) -> Option<Refusal> {
     (!scope.access.covers(path, scope.now)).then(Refusal::token_expired)
 }
 
-fn link_flow(handle: u32, link: &Incoming) -> LinkFlow {
+pub(super) fn link_flow(handle: u32, link: &Incoming) -> LinkFlow {
     debug_assert!(link.credit <= SENDER_CREDIT);
     LinkFlow {
         handle,
