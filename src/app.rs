@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::ack::Limit;
@@ -93,6 +94,14 @@ pub enum AppError {
     Panicked(#[source] tokio::task::JoinError),
 }
 
+/// The partitions at work.
+struct Running {
+    partitions: JoinSet<Ended>,
+    /// Hears once from each partition that its link is attached.
+    attaching: mpsc::Receiver<()>,
+    unattached: usize,
+}
+
 impl App {
     /// A daemon that ends when `shutdown` says so.
     pub fn new(config: Config, at_start: AtStart, shutdown: Shutdown) -> Self {
@@ -105,7 +114,7 @@ impl App {
 
     /// Reads every partition of every hub until it is asked to stop, then drains.
     ///
-    /// `ready` is called once, with what was found, when every partition has its receiver.
+    /// `ready` is called once, with what was found, when every partition is attached.
     ///
     /// # Errors
     /// When a sink cannot be opened, or a hub or partition cannot be read and waiting would not help.
@@ -116,12 +125,13 @@ impl App {
         let Some(hubs) = self.find_partitions().await? else {
             return Ok(Summary::default());
         };
-        ready(&hubs);
         let partitions: usize = hubs.iter().map(|(_, partitions)| partitions.len()).sum();
         let (dispatcher, workers) = self.start_sinks(partitions)?;
         let running = self.start_partitions(&hubs, &dispatcher).await?;
         let mut summary = Summary::default();
-        let supervised = self.supervise(running, &dispatcher, &mut summary).await;
+        let supervised = self
+            .supervise(running, &dispatcher, &mut summary, || ready(&hubs))
+            .await;
         summary.received = dispatcher.received();
         summary.undecodable = dispatcher.undecodable();
         summary.unrouted = dispatcher.unrouted();
@@ -194,9 +204,10 @@ impl App {
         &self,
         hubs: &[(EventHub, Vec<PartitionId>)],
         dispatcher: &Arc<Dispatcher>,
-    ) -> Result<JoinSet<Ended>, AppError> {
+    ) -> Result<Running, AppError> {
+        let (attached, attaching) = mpsc::channel(1);
         let checkpoints: Arc<dyn CheckpointStore> = self.config.checkpoint.open().into();
-        let mut running = JoinSet::new();
+        let mut partitions_running = JoinSet::new();
         for ((hub, partitions), config) in hubs.iter().zip(&self.config.hubs) {
             for partition in partitions {
                 let start = start_of(hub, partition, &config.start, &*checkpoints).await?;
@@ -209,23 +220,36 @@ impl App {
                     Arc::clone(&checkpoints),
                     IN_FLIGHT,
                 );
-                running.spawn(partition.run(self.shutdown.clone()));
+                partitions_running.spawn(partition.run(self.shutdown.clone(), attached.clone()));
             }
         }
-        Ok(running)
+        Ok(Running {
+            unattached: partitions_running.len(),
+            partitions: partitions_running,
+            attaching,
+        })
     }
 
     /// Waits for the partitions; the first that ends by itself, or a sink that closes, stops the rest.
     async fn supervise(
         &self,
-        mut running: JoinSet<Ended>,
+        mut running: Running,
         dispatcher: &Dispatcher,
         summary: &mut Summary,
+        ready: impl FnOnce() + Send,
     ) -> Result<(), AppError> {
+        let mut ready = Some(ready);
         let mut failure = None;
         loop {
+            if running.unattached == 0 {
+                ready.take().into_iter().for_each(|ready| ready());
+            }
             let ended = tokio::select! {
-                ended = running.join_next() => ended,
+                ended = running.partitions.join_next() => ended,
+                Some(()) = running.attaching.recv() => {
+                    running.unattached -= 1;
+                    continue;
+                }
                 sink = dispatcher.sink_closed(), if !self.shutdown.is_stopped() => {
                     summary.closed_sink = Some(sink);
                     self.shutdown.stop();

@@ -42,7 +42,7 @@ pub struct Ended {
 enum Next {
     Settled,
     Stopped,
-    Received(Result<Event, ReceiverError>),
+    Received(Event),
 }
 
 impl Partition {
@@ -64,32 +64,53 @@ impl Partition {
         }
     }
 
-    /// Runs until `shutdown` or an error that waiting cannot cure, then drains.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Ended {
+    /// Runs until `shutdown` or an error that waiting cannot cure, then drains. `attached` hears when
+    /// the receiver has its link.
+    pub(crate) async fn run(mut self, shutdown: Shutdown, attached: mpsc::Sender<()>) -> Ended {
         // As many tickets as there can be events in flight: reporting one never waits.
         let (settle, mut settled) = mpsc::channel(self.limit.events);
-        let mut batch = Vec::new();
-        let error = loop {
-            let next = tokio::select! {
-                // Finish before starting: completions must not queue up behind new events.
-                biased;
-                _ = settled.recv_many(&mut batch, self.limit.events) => Next::Settled,
-                () = shutdown.stopped() => Next::Stopped,
-                event = self.receiver.receive(), if self.window.has_room() => Next::Received(event),
-            };
-            match next {
-                Next::Settled => self.complete(&mut batch).await,
-                Next::Stopped => break None,
-                Next::Received(Ok(event)) => self.begin(event, &settle).await,
-                Next::Received(Err(error)) => break Some(error),
-            }
-        };
+        let error = self
+            .receive_all(&mut settled, &settle, attached, &shutdown)
+            .await
+            .err();
         drop(settle);
         self.drain(&mut settled, &shutdown).await;
         self.receiver.close().await;
         Ended {
             left_behind: self.window.len(),
             error,
+        }
+    }
+
+    /// The loop itself, until something asks to stop.
+    async fn receive_all(
+        &mut self,
+        settled: &mut mpsc::Receiver<Settled>,
+        settle: &mpsc::Sender<Settled>,
+        attached: mpsc::Sender<()>,
+        shutdown: &Shutdown,
+    ) -> Result<(), ReceiverError> {
+        tokio::select! {
+            biased;
+            () = shutdown.stopped() => return Ok(()),
+            result = self.receiver.attach() => result?,
+        }
+        // It can only fail when nobody waits for it any more.
+        attached.send(()).await.ok();
+        let mut batch = Vec::new();
+        loop {
+            let next = tokio::select! {
+                // Finish before starting: completions must not queue up behind new events.
+                biased;
+                _ = settled.recv_many(&mut batch, self.limit.events) => Next::Settled,
+                () = shutdown.stopped() => Next::Stopped,
+                event = self.receiver.receive(), if self.window.has_room() => Next::Received(event?),
+            };
+            match next {
+                Next::Settled => self.complete(&mut batch).await,
+                Next::Stopped => return Ok(()),
+                Next::Received(event) => self.begin(event, settle).await,
+            }
         }
     }
 

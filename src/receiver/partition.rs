@@ -43,6 +43,8 @@ pub struct Receiver {
     malformed: bool,
     /// The last trouble told, so that it is not told again and again.
     told: Option<String>,
+    /// How often a link was attached since one has worked: the first is told.
+    attached: u32,
 }
 
 /// What there is to wait for.
@@ -74,6 +76,7 @@ impl Receiver {
             worked: false,
             malformed: false,
             told: None,
+            attached: 0,
         }
     }
 
@@ -92,6 +95,24 @@ impl Receiver {
     /// Only what waiting cannot help; see [`ReceiverError::retry`]. To call again tries again.
     pub async fn receive(&mut self) -> Result<Event, ReceiverError> {
         loop {
+            self.attach().await?;
+            let State::Attached { link, .. } = &mut self.state else {
+                continue;
+            };
+            let received = link.receive().await;
+            if let Some(event) = self.received(received)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Connects where there is no connection, for as long as it takes, and takes no event.
+    /// Cancel-safe as [`Self::receive`] is, which does this by itself.
+    ///
+    /// # Errors
+    /// Only what waiting cannot help; see [`ReceiverError::retry`].
+    pub async fn attach(&mut self) -> Result<(), ReceiverError> {
+        loop {
             match &mut self.state {
                 State::Detached => self.state = State::Opening(self.open()),
                 State::Waiting(sleep) => {
@@ -102,12 +123,7 @@ impl Receiver {
                     let opened = opening.await;
                     self.opened(opened)?;
                 }
-                State::Attached { link, .. } => {
-                    let received = link.receive().await;
-                    if let Some(event) = self.received(received)? {
-                        return Ok(event);
-                    }
-                }
+                State::Attached { .. } => return Ok(()),
             }
         }
     }
@@ -152,7 +168,8 @@ impl Receiver {
             since: Instant::now(),
         };
         let after = self.resume.last().map(|number| number.0);
-        if self.told.is_none() || self.worked {
+        self.attached = self.attached.saturating_add(1);
+        if self.attached == 1 {
             tracing::info!(partition = %self.partition, after, "partition attached");
         } else {
             tracing::debug!(partition = %self.partition, after, "partition attached");
@@ -196,6 +213,7 @@ impl Receiver {
 
     fn has_worked(&mut self) {
         self.worked = true;
+        self.attached = 0;
         self.told = None;
         self.backoff.reset();
     }

@@ -13,9 +13,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::BufReader;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::is_vague;
+use super::heartbeat::{Overheard, PeerIdle};
 use super::request::{Answer, Requests};
 use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::event::{PartitionId, SequenceNumber};
@@ -31,9 +32,6 @@ const READ_BUFFER: usize = 64 * 1024;
 const LEAST_BOUND: usize = 1024 * 1024;
 /// We hold a peer for dead that says nothing for so long.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(60);
-/// We say something at least this often. The service wants to hear from us every 240 s, and the crate
-/// would wait out what a peer asks for to the last second.
-const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long a token is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// How old a token may get before it is renewed.
@@ -47,6 +45,7 @@ pub(crate) struct Connection {
     // The first to be dropped: the crate's handles must find the wire dead, or they wait for the peer.
     cut: CutOnDrop,
     keeper: Option<Keeper>,
+    peer_idle: PeerIdle,
     handle: ConnectionHandle<()>,
 }
 
@@ -58,6 +57,7 @@ impl Connection {
             .await
             .map_err(Failure::Unreachable)?;
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
+        let (peer_idle, stream) = Overheard::new(stream);
         let (leash, stream) = Leash::tie(stream, bound);
         let cut = CutOnDrop(leash);
         let container = format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..));
@@ -73,6 +73,7 @@ impl Connection {
         Ok(Self {
             cut,
             keeper: None,
+            peer_idle,
             handle,
         })
     }
@@ -99,7 +100,8 @@ impl Connection {
         };
         match claim.put_first(&mut self.handle).await {
             Ok(cbs) => {
-                self.keeper = Some(Keeper::start(cbs, claim, self.leash().clone()));
+                let heartbeat = self.peer_idle.heartbeat();
+                self.keeper = Some(Keeper::start(cbs, claim, heartbeat, self.leash().clone()));
                 Ok(())
             }
             Err(failure) => Err(self.explained(failure).await),
@@ -291,9 +293,9 @@ impl Keeper {
         clippy::disallowed_methods,
         reason = "owned by the connection, and aborted with it"
     )]
-    fn start(cbs: Requests, claim: Claim, leash: Leash) -> Self {
+    fn start(cbs: Requests, claim: Claim, heartbeat: Duration, leash: Leash) -> Self {
         let task = async move {
-            let failure = keep(cbs, &claim).await;
+            let failure = keep(cbs, &claim, heartbeat).await;
             leash.cut_because(failure);
         };
         Self(tokio::spawn(task).abort_handle())
@@ -307,10 +309,10 @@ impl Drop for Keeper {
 }
 
 /// Runs until something fails.
-async fn keep(mut cbs: Requests, claim: &Claim) -> Failure {
+async fn keep(mut cbs: Requests, claim: &Claim, heartbeat: Duration) -> Failure {
     let mut renewal = Instant::now() + TOKEN_AGE;
     loop {
-        sleep_until(Instant::now() + HEARTBEAT).await;
+        sleep(heartbeat).await;
         let kept = if claim.is_renewable() && Instant::now() >= renewal {
             renewal = Instant::now() + TOKEN_AGE;
             tracing::debug!(audience = claim.audience, "token renewed");

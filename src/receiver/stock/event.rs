@@ -9,7 +9,7 @@ use fe2o3_amqp::types::messaging::annotations::AnnotationKey;
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Body as AmqpBody, Message, MessageAnnotations,
 };
-use fe2o3_amqp::types::primitives::{SimpleValue, Timestamp, Uuid, Value};
+use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Timestamp, Uuid, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -22,7 +22,7 @@ const OVERHEAD: usize = 256;
 /// Reads a message. Its body may be unreadable, its position may not.
 pub(super) fn read(
     partition: &PartitionId,
-    message: Message<AmqpBody<Value>>,
+    message: Message<AmqpBody<LazyValue>>,
 ) -> Result<Event, Failure> {
     let annotations = message.message_annotations.unwrap_or_default();
     let content_type = message
@@ -91,7 +91,9 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-fn body(body: AmqpBody<Value>) -> Body {
+/// A value stays encoded unless it is text or binary: the crate's decoder goes one call deeper for each
+/// level of nesting, and knows no limit.
+fn body(body: AmqpBody<LazyValue>) -> Body {
     match body {
         AmqpBody::Data(sections) => {
             let mut sections = sections.into_iter().map(|section| section.0.into_vec());
@@ -99,13 +101,22 @@ fn body(body: AmqpBody<Value>) -> Body {
             sections.for_each(|more| bytes.extend_from_slice(&more));
             Body::Bytes(bytes.into())
         }
-        AmqpBody::Value(value) => match value.0 {
-            Value::String(text) => Body::Bytes(Bytes::from(text)),
-            Value::Binary(binary) => Body::Bytes(binary.into_vec().into()),
-            other => unreadable(format!("the message's body is an AMQP {}", kind(&other))),
-        },
+        AmqpBody::Value(value) => value_body(value.0.as_slice()),
         AmqpBody::Sequence(_) => unreadable("the message's body is an AMQP sequence".to_owned()),
         AmqpBody::Empty => unreadable("the message has no body".to_owned()),
+    }
+}
+
+fn value_body(encoded: &[u8]) -> Body {
+    let kind = kind(encoded.first().copied());
+    let value = match kind {
+        "string" | "binary" => serde_amqp::from_slice(encoded).ok(),
+        _ => None,
+    };
+    match value {
+        Some(Value::String(text)) => Body::Bytes(Bytes::from(text)),
+        Some(Value::Binary(binary)) => Body::Bytes(binary.into_vec().into()),
+        _ => unreadable(format!("the message's body is an AMQP {kind}")),
     }
 }
 
@@ -113,24 +124,24 @@ fn unreadable(reason: String) -> Body {
     Body::Unreadable { reason }
 }
 
-/// The name of a value's type in the specification.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::List(_) => "list",
-        Value::Map(_) => "map",
-        Value::Array(_) => "array",
-        Value::Described(_) => "described value",
-        Value::Symbol(_) => "symbol",
-        Value::Timestamp(_) => "timestamp",
-        Value::Uuid(_) => "uuid",
-        Value::Char(_) => "char",
-        Value::Float(_) | Value::Double(_) => "floating-point number",
-        Value::Decimal32(_) | Value::Decimal64(_) | Value::Decimal128(_) => "decimal",
-        Value::String(_) => "string",
-        Value::Binary(_) => "binary",
-        _ => "integer",
+/// The name of a type by the first byte of a value, its constructor (AMQP 1.0, section 1.6).
+fn kind(constructor: Option<u8>) -> &'static str {
+    match constructor {
+        Some(0xa0 | 0xb0) => "binary",
+        Some(0xa1 | 0xb1) => "string",
+        Some(0xa3 | 0xb3) => "symbol",
+        Some(0x45 | 0xc0 | 0xd0) => "list",
+        Some(0xc1 | 0xd1) => "map",
+        Some(0xe0 | 0xf0) => "array",
+        Some(0x00) => "described value",
+        Some(0x40) | None => "null",
+        Some(0x41 | 0x42 | 0x56) => "boolean",
+        Some(0x72 | 0x82) => "floating-point number",
+        Some(0x73) => "char",
+        Some(0x74 | 0x84 | 0x94) => "decimal",
+        Some(0x83) => "timestamp",
+        Some(0x98) => "uuid",
+        Some(_) => "integer",
     }
 }
 
@@ -214,14 +225,14 @@ mod tests {
     /// The message as it is after a trip over the wire.
     fn sent(message: Message<AmqpBody<Value>>) -> Result<Event, Failure> {
         let bytes = serde_amqp::to_vec(&Serializable(message)).unwrap();
-        let message = AmqpBody::<Value>::decode_message_from_reader(
+        let message = AmqpBody::<LazyValue>::decode_message_from_reader(
             serde_amqp::read::SliceReader::new(&bytes),
         )
         .unwrap();
         read(&PartitionId::new("0"), message)
     }
 
-    fn message(body: AmqpBody<Value>) -> Message<AmqpBody<Value>> {
+    fn message<T>(body: AmqpBody<T>) -> Message<AmqpBody<T>> {
         let mut annotations = MessageAnnotations::default();
         annotations
             .0
@@ -316,6 +327,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_nested_without_end_is_an_unreadable_body() {
+        let mut list = vec![0x45];
+        for _ in 0..5_000 {
+            let size = u32::try_from(list.len() + 4).unwrap().to_be_bytes();
+            list = [&[0xd0][..], &size, &[0, 0, 0, 1], &list].concat();
+        }
+        let bytes = [&[0x00, 0x53, 0x77][..], &list].concat();
+        let reader = serde_amqp::read::SliceReader::new(&bytes);
+        let message = AmqpBody::<LazyValue>::decode_message_from_reader(reader).unwrap();
+        let expected = "the message's body is an AMQP list";
+        assert!(matches!(body(message.body), Body::Unreadable { reason } if reason == expected));
+    }
+
+    #[test]
     fn a_message_without_a_body_is_unreadable() {
         // Not by way of the encoder, which writes a null where there is nothing.
         let event = read(&PartitionId::new("0"), message(AmqpBody::Empty)).unwrap();
@@ -335,7 +360,10 @@ mod tests {
             );
         }
         let bare = Message::builder().body(AmqpBody::Empty).build();
-        assert!(matches!(sent(bare), Err(Failure::Malformed(_))));
+        assert!(matches!(
+            read(&PartitionId::new("0"), bare),
+            Err(Failure::Malformed(_))
+        ));
     }
 
     #[test]

@@ -157,7 +157,9 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::RemoteClosedWithError(error) => error.into(),
             OpenError::TransportError(error) => error.into(),
-            OpenError::Io(error) => Self::Lost(format!("it ended while being opened: {error}")),
+            OpenError::Io(error) => {
+                Self::Lost(format!("it ended before AMQP was agreed on ({error})"))
+            }
             OpenError::ProtocolHeaderMismatch(_) => {
                 Self::Lost("the other side does not speak AMQP 1.0".to_owned())
             }
@@ -194,5 +196,76 @@ impl From<transport::Error> for Failure {
             transport::Error::DecodeError(reason) => format!("a frame cannot be read: {reason}"),
             other => other.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fe2o3_amqp::types::definitions::{ConnectionError as ConnectionCondition, LinkError};
+
+    use super::*;
+
+    fn check(failure: impl Into<Failure>, expected: &str) {
+        let text = match failure.into() {
+            Failure::Condition {
+                condition,
+                description,
+            } => format!("{condition}: {description}"),
+            Failure::Lost(reason) => reason,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(text, expected);
+    }
+
+    fn stolen() -> AmqpError {
+        AmqpError::new(LinkError::Stolen, Some("by another".to_owned()), None)
+    }
+
+    #[test]
+    fn the_condition_of_the_service_comes_through_every_layer() {
+        let forced = AmqpError::new(ConnectionCondition::ConnectionForced, None, None);
+        let custom = ErrorCondition::Custom("com.microsoft:server-busy".into());
+        check(
+            LinkStateError::RemoteClosedWithError(stolen()),
+            "amqp:link:stolen: by another",
+        );
+        check(
+            ReceiverAttachError::RemoteClosedWithError(stolen()),
+            "amqp:link:stolen: by another",
+        );
+        check(
+            AmqpError::new(custom, None, None),
+            "com.microsoft:server-busy: ",
+        );
+        let reason = ConnectionStopReason::RemoteClosedWithError(forced);
+        let stopped = SessionStopReason::ConnectionStopped(reason);
+        check(
+            RecvError::LinkStateError(LinkStateError::SessionStopped(stopped)),
+            "amqp:connection:forced: ",
+        );
+    }
+
+    #[test]
+    fn an_end_without_a_cause_is_vague_and_every_other_is_not() {
+        let closed = SessionStopReason::ConnectionStopped(ConnectionStopReason::Closed);
+        assert!(is_vague(&LinkStateError::SessionStopped(closed).into()));
+        assert!(is_vague(&IllegalLinkStateError::IllegalState.into()));
+        assert!(!is_vague(&LinkStateError::RemoteClosed.into()));
+        assert!(!is_vague(&transport::Error::IdleTimeoutElapsed.into()));
+    }
+
+    #[test]
+    fn a_dead_wire_is_told_in_words() {
+        let dropped = io::Error::from(io::ErrorKind::UnexpectedEof);
+        check(
+            transport::Error::Io(dropped),
+            "the service dropped the connection",
+        );
+        let silent = "nothing was heard from the service for too long";
+        check(transport::Error::IdleTimeoutElapsed, silent);
+        check(
+            OpenError::ProtocolHeaderMismatch(bytes::Bytes::new()),
+            "the other side does not speak AMQP 1.0",
+        );
     }
 }

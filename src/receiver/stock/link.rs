@@ -13,7 +13,7 @@ use fe2o3_amqp::link::receiver::CreditMode;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::definitions::{Fields, ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{Body, Source, Target};
-use fe2o3_amqp::types::primitives::{Symbol, Value};
+use fe2o3_amqp::types::primitives::{LazyValue, Symbol, Value};
 use serde_amqp::described::Described;
 use serde_amqp::descriptor::Descriptor;
 use tokio::time::timeout;
@@ -144,9 +144,9 @@ impl Link {
     }
 
     /// Whenever the queue is found empty, the wire learns that nothing it read is waiting.
-    async fn next_delivery(&mut self) -> Result<Delivery<Body<Value>>, Failure> {
+    async fn next_delivery(&mut self) -> Result<Delivery<Body<LazyValue>>, Failure> {
         let Self { receiver, cut, .. } = self;
-        let mut receive = pin!(receiver.recv::<Body<Value>>());
+        let mut receive = pin!(receiver.recv::<Body<LazyValue>>());
         poll_fn(|cx| {
             let poll = receive.as_mut().poll(cx);
             // A task that has used up its turn is told "pending" whatever the queue holds.

@@ -3,10 +3,15 @@
 //! The crate is used in one way only, for what else it offers hangs, spins or loses events: on a
 //! socket of our own that can be cut, with a time limit on every exchange, one session per link,
 //! pre-settled deliveries, credit by hand, and nothing received after an error.
+//!
+//! One fault remains that nothing out here can cure: its decoder recurses without a limit, so that a
+//! property or annotation nested some thousand levels deep would overflow the stack. Bodies are not
+//! decoded by it.
 
 mod connection;
 mod event;
 mod failure;
+mod heartbeat;
 mod link;
 mod request;
 
