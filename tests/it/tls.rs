@@ -68,6 +68,10 @@ impl Terminator {
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hub: SocketAddr) {
     while let Ok((socket, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one task for each connection of the test"
+        )]
         tokio::spawn(async move {
             let Ok(mut secure) = acceptor.accept(socket).await else {
                 return;
