@@ -98,6 +98,12 @@ impl PartitionId {
     }
 }
 
+impl From<&str> for PartitionId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

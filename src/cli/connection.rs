@@ -13,7 +13,12 @@ use crate::secret::Secret;
 pub(super) struct Connection {
     /// The connection string of the hub or its namespace. Better given in the environment: other users
     /// of this machine can read command lines
-    #[arg(long, value_name = "STRING", env = "EVENTHUB_CONNECTION_STRING", hide_env_values = true, value_parser = secret)]
+    #[arg(
+        long,
+        value_name = "STRING",
+        env = "EVENTHUB_CONNECTION_STRING",
+        hide_env_values = true
+    )]
     connection_string: Option<Secret>,
 
     /// A file that holds the connection string; it goes before the environment
@@ -23,11 +28,6 @@ pub(super) struct Connection {
     /// The name of the event hub, where the connection string has no EntityPath
     #[arg(long, value_name = "NAME")]
     pub(super) hub: Option<String>,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 impl Connection {

@@ -35,17 +35,17 @@ pub(super) struct Serve {
     consumer_groups: Vec<String>,
 
     /// The key that clients sign with [default: the one of Microsoft's emulator, SAS_KEY_VALUE]
-    #[arg(long, value_name = "KEY", env = "DATAVERSE_LISTENER_EMULATOR_KEY", hide_env_values = true, value_parser = key)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "DATAVERSE_LISTENER_EMULATOR_KEY",
+        hide_env_values = true
+    )]
     key: Option<Secret>,
 
     /// Keep at most that many MiB of events, then drop the oldest
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     retention: u32,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn key(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 impl Serve {

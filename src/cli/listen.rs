@@ -34,7 +34,7 @@ pub(super) struct Listen {
     from: StartPosition,
 
     /// Only this partition; may be given several times
-    #[arg(long = "partition", value_name = "N", value_parser = partition)]
+    #[arg(long = "partition", value_name = "N")]
     partitions: Vec<PartitionId>,
 
     /// The consumer group to read as
@@ -55,11 +55,6 @@ pub(super) struct Output {
     /// End after that many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     events: Option<u64>,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn partition(text: &str) -> Result<PartitionId, std::convert::Infallible> {
-    Ok(PartitionId::new(text))
 }
 
 impl Listen {

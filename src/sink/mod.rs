@@ -73,7 +73,8 @@ pub enum DeliveryError {
     Closed,
 }
 
-/// A message on its way to one sink. Dropped without [`Delivery::accept`], it was not delivered.
+/// A message on its way to one sink. Dropped before the sink's worker has it
+/// accepted, it was not delivered.
 #[derive(Debug, Clone)]
 pub struct Delivery(Arc<Shipment>);
 

@@ -111,9 +111,18 @@ impl Program {
         );
     }
 
-    /// Closes our end of its standard output.
-    pub(crate) fn close_stdout(&mut self) {
+    /// Reads one line and closes the pipe, as `head -1` does; what it says when that ends it well.
+    pub(crate) fn hang_up(mut self) -> String {
+        self.line();
         self.stdout = channel().1;
+        let ended = self.wait();
+        assert!(
+            ended.status.success(),
+            "{:?} {}",
+            ended.status,
+            ended.stderr
+        );
+        ended.stderr
     }
 
     /// Waits for its end.
