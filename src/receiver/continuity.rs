@@ -26,9 +26,12 @@ pub(crate) enum Step {
         /// How many.
         missing: u64,
     },
-    /// Numbers went back: the hub was recreated, and counts anew.
-    TakeAfterReset {
-        /// The number before.
+    /// An event came again within a link: open another one after the last event.
+    Again,
+    /// Numbers went back although the link began after the last one: the hub was made anew and counts
+    /// anew. Its first events may lie before this one: begin at the beginning.
+    Restart {
+        /// The last number of the old count.
         last: SequenceNumber,
     },
 }
@@ -39,13 +42,19 @@ impl Continuity {
         self.fresh = true;
     }
 
-    /// Looks at an event; all but [`Step::Reopen`] take it.
+    /// The partition is read from its beginning: whatever comes next is the first.
+    pub(crate) fn restarted(&mut self) {
+        self.last = None;
+    }
+
+    /// Looks at an event; [`Step::Take`] and [`Step::TakeAfterGap`] take it, the others do not.
     pub(crate) fn step(&mut self, number: SequenceNumber) -> Step {
         let fresh = std::mem::take(&mut self.fresh);
         let step = match self.last {
             None => Step::Take,
             Some(last) if number.0.checked_sub(1) == Some(last.0) => Step::Take,
-            Some(last) if number <= last => Step::TakeAfterReset { last },
+            Some(last) if number <= last && fresh => return Step::Restart { last },
+            Some(last) if number <= last => return Step::Again,
             Some(last) => {
                 let missing = last.0.abs_diff(number.0) - 1;
                 if !fresh {
@@ -102,13 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_go_back_are_taken_as_a_new_count() {
+    fn numbers_that_go_back_begin_a_new_count() {
         let last = SequenceNumber(9);
-        assert_eq!(
-            steps("| 9 | 0 1"),
-            [Step::Take, Step::TakeAfterReset { last }, Step::Take]
-        );
-        assert_eq!(steps("| 9 9"), [Step::Take, Step::TakeAfterReset { last }]);
+        assert_eq!(steps("| 9 | 4"), [Step::Take, Step::Restart { last }]);
+        assert_eq!(steps("| 9 9 | 10"), [Step::Take, Step::Again, Step::Take]);
+        let mut continuity = Continuity {
+            last: Some(last),
+            fresh: true,
+        };
+        continuity.restarted();
+        assert_eq!(continuity.step(SequenceNumber(0)), Step::Take);
     }
 
     #[test]

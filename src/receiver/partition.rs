@@ -14,7 +14,7 @@ use super::continuity::{Continuity, Step};
 use super::credit::Credit;
 use super::error::{ReceiverError, Retry};
 use super::position::StartPosition;
-use super::resume::{Place, Resume};
+use super::resume::{By, Place, Resume};
 use super::seam::{Failure, Selector};
 use super::stock::{Connection, Link};
 use super::{Config, describe_partition};
@@ -181,34 +181,46 @@ impl Receiver {
             Ok(event) => event,
             Err(failure) => return self.lost(failure).map(|()| None),
         };
-        let step = self.continuity.step(event.sequence_number);
-        if let Step::Reopen { missing } = step {
-            let reason = format!(
-                "{missing} events before {} did not come",
-                event.sequence_number
-            );
+        if let Err(reason) = self.follow(event.sequence_number) {
             return self.lost(Failure::Lost(reason)).map(|()| None);
         }
-        self.tell_step(&step, event.sequence_number);
         self.resume.take(&event);
         self.has_worked();
         self.malformed = false;
         Ok(Some(event))
     }
 
-    fn tell_step(&self, step: &Step, number: SequenceNumber) {
-        let partition = &self.partition;
-        match step {
-            Step::Take | Step::Reopen { .. } => {}
-            Step::TakeAfterGap { missing } => tracing::warn!(
-                %partition, missing, next = number.0,
-                "events are gone: the service no longer keeps what comes before the next one"
-            ),
-            Step::TakeAfterReset { last } => tracing::warn!(
-                %partition, last = last.0, next = number.0,
-                "sequence numbers went back: the event hub was recreated; going on with its new count"
-            ),
+    /// Whether the event with this number is the one to take; if not, why to look again.
+    fn follow(&mut self, number: SequenceNumber) -> Result<(), String> {
+        match self.continuity.step(number) {
+            Step::Take => Ok(()),
+            Step::TakeAfterGap { missing } => {
+                tracing::warn!(
+                    partition = %self.partition, missing, next = number.0,
+                    "events are gone: the service no longer keeps what comes before the next one"
+                );
+                Ok(())
+            }
+            Step::Reopen { missing } => {
+                Err(format!("{missing} events before {number} did not come"))
+            }
+            Step::Again => Err(format!("event {number} came again")),
+            Step::Restart { last } => {
+                self.restart();
+                Err(format!("event {number} came after event {last}"))
+            }
         }
+    }
+
+    /// The hub is another one under the old name. What it holds has not been read, so nothing of it
+    /// may be passed over.
+    fn restart(&mut self) {
+        tracing::warn!(
+            partition = %self.partition,
+            "the event hub was made anew: the last position means nothing to it; reading it from its beginning"
+        );
+        self.resume.restart();
+        self.continuity.restarted();
     }
 
     fn has_worked(&mut self) {
@@ -228,11 +240,14 @@ impl Receiver {
             }
         }
         let position_refused = failure.is_position_refused();
-        if position_refused && self.resume.refused() {
-            tracing::warn!(
-                partition = %self.partition,
-                "the service refuses the last offset; going on by sequence number"
-            );
+        if position_refused && let Some(by) = self.resume.refused(self.worked) {
+            match by {
+                By::Nothing => self.restart(),
+                By::Offset | By::Number => tracing::info!(
+                    partition = %self.partition,
+                    "the service refuses the last offset; going on by sequence number"
+                ),
+            }
             return Ok(());
         }
         let error = self.judge(failure, position_refused);

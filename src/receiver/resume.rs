@@ -1,5 +1,6 @@
 //! Where the next link to a partition begins: after the last event taken, by its offset and, where
-//! the service refuses that, by its number; before the first event, at the start position.
+//! the service refuses that, by its number, and where it knows neither any more, at the beginning;
+//! before the first event, at the start position.
 
 use time::OffsetDateTime;
 
@@ -14,8 +15,18 @@ pub(crate) struct Resume {
     /// The start position once it is resolved: what "latest" or "two hours ago" meant stays meant.
     pinned: Option<Selector>,
     last: Option<(SequenceNumber, Offset)>,
-    /// True when the service has refused the offset of `last`.
-    by_number: bool,
+    by: By,
+}
+
+/// How the place after the last event is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By its offset.
+    Offset,
+    /// By its number: the service has refused the offset.
+    Number,
+    /// Not at all: the hub was made anew, and has no such place.
+    Nothing,
 }
 
 /// Where to open a link.
@@ -34,18 +45,17 @@ impl Resume {
             start,
             pinned: None,
             last: None,
-            by_number: false,
+            by: By::Offset,
         }
     }
 
     /// Where to open the next link. A look-back reaches back from `now` the first time only.
     pub(crate) fn place(&mut self, now: OffsetDateTime) -> Place {
-        if let Some((number, offset)) = &self.last {
-            return Place::At(if self.by_number {
-                Selector::after_sequence(*number)
-            } else {
-                Selector::after_offset(offset)
-            });
+        match (&self.last, self.by) {
+            (_, By::Nothing) => return Place::At(Selector::earliest()),
+            (Some((_, offset)), By::Offset) => return Place::At(Selector::after_offset(offset)),
+            (Some((number, _)), By::Number) => return Place::At(Selector::after_sequence(*number)),
+            (None, By::Offset | By::Number) => {}
         }
         if let Some(selector) = &self.pinned {
             return Place::At(selector.clone());
@@ -69,12 +79,27 @@ impl Resume {
     /// An event was taken.
     pub(crate) fn take(&mut self, event: &Event) {
         self.last = Some((event.sequence_number, event.offset.clone()));
-        self.by_number = false;
+        self.by = By::Offset;
     }
 
-    /// The service refuses the place; true where there is another to try.
-    pub(crate) fn refused(&mut self) -> bool {
-        self.last.is_some() && !std::mem::replace(&mut self.by_number, true)
+    /// The service refuses the place; how to name it now, where there is another way. `worked` tells
+    /// whether a start position has been good before: then the hub is another one since. The end of a
+    /// partition always was.
+    pub(crate) fn refused(&mut self, worked: bool) -> Option<By> {
+        let was_good = worked || matches!(self.start, StartPosition::Latest);
+        self.by = match (&self.last, self.by) {
+            (_, By::Nothing) => return None,
+            (Some(_), By::Offset) => By::Number,
+            (Some(_), By::Number) => By::Nothing,
+            (None, _) if was_good => By::Nothing,
+            (None, _) => return None,
+        };
+        Some(self.by)
+    }
+
+    /// The hub was made anew: the last event tells nothing about it.
+    pub(crate) fn restart(&mut self) {
+        self.by = By::Nothing;
     }
 
     /// The number of the last event taken.
@@ -167,23 +192,44 @@ mod tests {
 
     #[test]
     fn after_an_event_its_offset_leads_and_its_number_stands_in() {
-        let mut resume = Resume::new(StartPosition::Latest);
-        assert!(!resume.refused(), "a start position has no stand-in");
+        let mut resume = Resume::new("sequence:4".parse().unwrap());
+        assert_eq!(
+            resume.refused(false),
+            None,
+            "a start position has no stand-in"
+        );
         resume.take(&event(4, "400"));
         assert_eq!(
             at(resume.place(NOW)),
             "amqp.annotation.x-opt-offset > '400'"
         );
-        assert!(resume.refused());
+        assert_eq!(resume.refused(true), Some(By::Number));
         assert_eq!(
             at(resume.place(NOW)),
             "amqp.annotation.x-opt-sequence-number > '4'"
         );
-        assert!(!resume.refused(), "there is no third way");
+        assert_eq!(resume.refused(true), Some(By::Nothing));
+        assert_eq!(at(resume.place(NOW)), "amqp.annotation.x-opt-offset > '-1'");
+        assert_eq!(
+            resume.refused(true),
+            None,
+            "there is nothing before the beginning"
+        );
         resume.take(&event(5, "500"));
         assert_eq!(
             at(resume.place(NOW)),
             "amqp.annotation.x-opt-offset > '500'"
         );
+    }
+
+    #[test]
+    fn a_start_position_that_was_good_gives_way_to_the_beginning() {
+        for (start, worked) in [("sequence:4", true), ("offset:4", true), ("latest", false)] {
+            let mut resume = Resume::new(start.parse().unwrap());
+            resume.pin(Selector::after_sequence(SequenceNumber(3)));
+            assert_eq!(resume.refused(worked), Some(By::Nothing), "{start}");
+            assert_eq!(at(resume.place(NOW)), "amqp.annotation.x-opt-offset > '-1'");
+            assert_eq!(resume.refused(worked), None, "{start}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! An event hub in this process, and programs that use it.
 
-use dataverse_listener::emulator::{Emulator, Options};
+use dataverse_listener::emulator::{Emulator, Log, Options};
 
 use crate::world::{Program, command};
 
@@ -47,6 +47,15 @@ impl Hub {
 
     /// Stops the hub, does something without it, and starts one with the same events at the same port.
     pub(crate) fn restart(&mut self, meanwhile: impl FnOnce()) {
+        self.replace(meanwhile, Some);
+    }
+
+    /// The same, but the new hub knows nothing of the old one.
+    pub(crate) fn recreate(&mut self, meanwhile: impl FnOnce()) {
+        self.replace(meanwhile, |_| None);
+    }
+
+    fn replace(&mut self, meanwhile: impl FnOnce(), keep: impl FnOnce(Log) -> Option<Log>) {
         let stopped = self.emulator.take().unwrap();
         let listen = stopped.address();
         let log = self.runtime.block_on(stopped.stop());
@@ -54,7 +63,7 @@ impl Hub {
         let options = Options {
             listen,
             partitions: self.partitions,
-            log: Some(log),
+            log: keep(log),
             ..Options::default()
         };
         self.emulator = Some(self.runtime.block_on(Emulator::start(options)).unwrap());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::hub::Hub;
+use crate::world::bodies;
 
 #[test]
 fn a_hub_that_comes_back_is_read_on_without_loss_or_repetition() {
@@ -25,6 +26,46 @@ fn a_hub_that_comes_back_is_read_on_without_loss_or_repetition() {
     let ended = program.wait();
     assert!(ended.stdout.is_empty(), "nothing twice: {:?}", ended.stdout);
     assert!(ended.status.success(), "{}", ended.stderr);
+}
+
+#[test]
+fn a_hub_that_was_made_anew_is_read_from_its_beginning() {
+    let body = |name: &str| {
+        let bodies = bodies(".xml");
+        let found = bodies.iter().find(|body| body.ends_with(name));
+        found.unwrap().to_str().unwrap().to_owned()
+    };
+    // The old place is beyond the new end, or where the new hub counts fewer events.
+    for (before, after, new_body) in [(40, 12, "a03-delete.xml"), (12, 40, "m0032.xml")] {
+        let mut hub = Hub::start(1);
+        hub.simulate(["--count", &before.to_string(), &body("a03-delete.xml")]);
+        let mut program = hub.program(["listen", "--from", "earliest", "--format", "json"]);
+        program.documents(before);
+        hub.recreate(|| program.says("partition lost"));
+        hub.simulate(["--count", &after.to_string(), &body(new_body)]);
+        let numbers: Vec<i64> = program
+            .documents(after)
+            .iter()
+            .map(|document| document["sequence_number"].as_i64().unwrap())
+            .collect();
+        assert_eq!(
+            numbers,
+            (0..i64::try_from(after).unwrap()).collect::<Vec<_>>()
+        );
+        program.says("made anew");
+    }
+}
+
+#[test]
+fn listening_to_the_latest_goes_on_with_a_hub_that_was_made_anew() {
+    let mut hub = Hub::start(1);
+    hub.simulate(["--count", "10"]);
+    let mut program = hub.program(["listen", "--format", "json"]);
+    program.says("listening to");
+    hub.recreate(|| program.says("partition lost"));
+    hub.simulate(["--count", "3"]);
+    let documents = program.documents(3);
+    assert_eq!(documents[0]["sequence_number"], 0);
 }
 
 #[test]
