@@ -82,3 +82,65 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let program = Program::start(&mut command(["decode"].into_iter().chain(names)));
     assert_eq!(program.hang_up(), "");
 }
+
+/// What `decode --output pretty` prints of a body.
+fn pretty(body: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    fs::write(&file, body).unwrap();
+    let ended = Program::start(&mut command([
+        "decode",
+        "--output",
+        "pretty",
+        file.to_str().unwrap(),
+    ]))
+    .wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    ended.stdout.join("\n")
+}
+
+#[test]
+fn a_change_is_shown_as_old_and_new_for_a_person() {
+    for extension in [".json", ".xml"] {
+        let bodies = bodies(extension);
+        let update = bodies
+            .iter()
+            .find(|body| body.to_string_lossy().contains("a02-update"));
+        assert_eq!(
+            pretty(&fs::read(update.unwrap()).unwrap()),
+            "Update contact \"Anna-Maija Mäkelä\" 6420f0cc-916b-ee11-9ae6-000d3a688809\n    \
+             telephone1        \"0000\" -> \"1111\"\n    \
+             birthdate         1980-02-29T00:00:00Z\n    \
+             parentcustomerid  account \"Fabrikam & Sons\""
+        );
+    }
+}
+
+#[test]
+fn a_truncated_context_is_marked() {
+    let body = r#"{"MessageName":"Update","PrimaryEntityName":"account","PrimaryEntityId":"6420f0cc-916b-ee11-9ae6-000d3a688809",
+        "InputParameters":[],"PreEntityImages":[],"PostEntityImages":[],"ParentContext":null}"#;
+    let shown = pretty(body.as_bytes());
+    assert!(
+        shown.starts_with("Update account 6420f0cc-916b-ee11-9ae6-000d3a688809\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("TRUNCATED"), "{shown}");
+}
+
+#[test]
+fn many_columns_are_counted_and_not_all_shown() {
+    let attributes: Vec<String> = (0..30)
+        .map(|n| format!(r#"{{"key":"column{n}","value":{n}}}"#))
+        .collect();
+    let body = format!(
+        r#"{{"MessageName":"Create","InputParameters":[{{"key":"Target","value":{{"__type":"Entity:http://schemas.microsoft.com/xrm/2011/Contracts","Attributes":[{},{{"key":"createdon","value":"x"}}]}}}}]}}"#,
+        attributes.join(",")
+    );
+    let shown = pretty(body.as_bytes());
+    assert!(
+        shown.contains("column11") && !shown.contains("column12") && !shown.contains("createdon"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("and 19 more columns"), "{shown}");
+}

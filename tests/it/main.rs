@@ -28,6 +28,9 @@ mod reconnect;
 /// `run`: routes, variables, signals.
 #[cfg(feature = "emulator")]
 mod run;
+/// The schemas that are printed describe what is printed.
+#[cfg(feature = "emulator")]
+mod schema;
 /// AMQP over TLS, as every real namespace has it.
 #[cfg(feature = "emulator")]
 mod tls;
