@@ -2,7 +2,7 @@
 #![cfg(feature = "emulator")]
 
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use dataverse_listener::receiver::{
     Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, Receiver,
     ReceiverError, Retry, StartPosition,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -277,6 +278,84 @@ async fn a_body_that_is_no_bytes_is_an_event_all_the_same() {
     expect(&mut receiver, 1..2).await;
 }
 
+/// A property that is a binary of some hundred thousand lists in lists, without the first one's
+/// constructor: the hub refuses what is nested like this, so it becomes a list on its way.
+fn nested_lists(levels: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for inner in (0..levels).rev() {
+        let size = u32::try_from(4 + inner * 9 + 1).expect("a size");
+        bytes.extend([&[0xd0][..], &size.to_be_bytes(), &[0, 0, 0, 1]].concat());
+    }
+    bytes.push(0x40);
+    bytes[0] = 0xb0;
+    bytes
+}
+
+/// Passes one connection on, frame by frame, and makes a list of the binary that holds nested lists.
+async fn nesting_hub(listener: tokio::net::TcpListener, hub: SocketAddr) -> std::io::Result<()> {
+    let (near, _) = listener.accept().await?;
+    let (mut from_client, mut to_client) = near.into_split();
+    let far = tokio::net::TcpStream::connect(hub).await?;
+    let (mut from_hub, mut to_hub) = far.into_split();
+    let answers = async {
+        loop {
+            let mut frame = vec![0; 8];
+            from_hub.read_exact(&mut frame).await?;
+            if let [a, b, c, d, ..] = frame[..]
+                && !frame.starts_with(b"AMQP")
+            {
+                frame.resize(u32::from_be_bytes([a, b, c, d]) as usize, 0);
+                from_hub.read_exact(&mut frame[8..]).await?;
+            }
+            let is_first = |bytes: &[u8]| matches!(bytes, [0xb0, _, _, _, _, 0, 0, 0, 1, 0xd0]);
+            if let Some(at) = frame.windows(10).position(is_first) {
+                frame[at] = 0xd0;
+            }
+            to_client.write_all(&frame).await?;
+        }
+    };
+    let questions = tokio::io::copy(&mut from_client, &mut to_hub);
+    tokio::select! { end = answers => end, end = questions => end.map(|_| ()) }
+}
+
+#[tokio::test]
+async fn a_property_nested_without_end_is_an_event_all_the_same() {
+    let world = World::start().await;
+    let nested = nested_lists(100_000);
+    let map = [&[0xa1, 1, b'k'][..], &nested].concat();
+    let size = u32::try_from(map.len() + 4).unwrap().to_be_bytes();
+    let message = [
+        &[0x00, 0x53, 0x74, 0xd1][..],
+        &size,
+        &[0, 0, 0, 2],
+        &map,
+        &[0x00, 0x53, 0x75, 0xa0, 2, b'{', b'}'],
+    ];
+    world.emulator.append(0, &message.concat()).unwrap();
+    world.append(1..3);
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let string = world.emulator.connection_string().replace(
+        &format!(":{}", world.emulator.address().port()),
+        &format!(":{}", listener.local_addr().unwrap().port()),
+    );
+    let hub = EventHub::new(config(&string));
+    let mut receiver = hub.receiver(PartitionId::new("0"), StartPosition::Earliest);
+    let receive = async {
+        let event = next(&mut receiver).await;
+        assert_eq!(event.body.bytes(), b"{}");
+        // The binary's size takes five bytes; in Base64 the rest begins with the list's count.
+        let property = event.properties.get("k").unwrap().as_str().unwrap();
+        assert_eq!(property.len(), (nested.len() - 5).div_ceil(3) * 4);
+        assert!(property.starts_with("AAAAAd"), "{}", &property[..20]);
+        expect(&mut receiver, 1..3).await;
+    };
+    tokio::select! {
+        () = receive => {}
+        end = nesting_hub(listener, world.emulator.address()) => panic!("{end:?}"),
+    }
+}
+
 fn check(error: &ReceiverError, expected: &[&str]) {
     let text = error.to_string();
     for part in expected {
@@ -386,7 +465,7 @@ async fn a_port_where_nobody_listens_cannot_be_reached() {
 async fn a_position_beyond_the_end_is_invalid() {
     let world = World::start().await;
     world.append(0..3);
-    for start in ["sequence:1000", "offset:999999"] {
+    for start in ["sequence:1000", "offset:9223372036854775807"] {
         let error = failure(&mut world.receiver(start)).await;
         assert!(
             matches!(error, ReceiverError::InvalidPosition { .. }),

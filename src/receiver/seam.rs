@@ -25,7 +25,7 @@ pub(crate) enum Failure {
     },
     /// The connection ended without the service saying why, or an answer did not come in time.
     Lost(String),
-    /// A message came that has no readable position.
+    /// A message came that has no readable position, or no sound encoding.
     Malformed(String),
 }
 

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::is_vague;
+use super::guard::Guarded;
 use super::heartbeat::{Overheard, PeerIdle};
 use super::request::{Answer, Requests};
 use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
@@ -57,8 +58,9 @@ impl Connection {
             .await
             .map_err(Failure::Unreachable)?;
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
-        let (peer_idle, stream) = Overheard::new(stream);
         let (leash, stream) = Leash::tie(stream, bound);
+        let stream = Guarded::new(stream, leash.clone());
+        let (peer_idle, stream) = Overheard::new(stream);
         let cut = CutOnDrop(leash);
         let container = format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..));
         let open = fe2o3_amqp::Connection::builder()

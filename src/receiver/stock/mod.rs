@@ -4,16 +4,18 @@
 //! socket of our own that can be cut, with a time limit on every exchange, one session per link,
 //! pre-settled deliveries, credit by hand, and nothing received after an error.
 //!
-//! One fault remains that nothing out here can cure: its decoder recurses without a limit, so that a
-//! property or annotation nested some thousand levels deep would overflow the stack. Bodies are not
-//! decoded by it.
+//! Its decoder recurses without a limit and believes what it is told, so nothing comes in to it that the
+//! `guard` has not walked along. Bodies are not decoded by it.
 
 mod connection;
+mod constructor;
 mod event;
 mod failure;
+mod guard;
 mod heartbeat;
 mod link;
 mod request;
+mod walk;
 
 pub(crate) use connection::Connection;
 pub(crate) use link::Link;

@@ -3,6 +3,8 @@
 //! Source: "AMQP Request-Response Operations" and "AMQP Claims-based Security 1.0" (working drafts),
 //! and the AMQP protocol guide for Azure Event Hubs.
 
+use std::fmt::Display;
+
 use fe2o3_amqp::connection::ConnectionHandle;
 use fe2o3_amqp::link::receiver::CreditMode;
 use fe2o3_amqp::link::{Receiver, Sender};
@@ -11,9 +13,9 @@ use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Body, Message, MessageId, Properties, Source, Target,
 };
-use fe2o3_amqp::types::primitives::{SimpleValue, Value};
+use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Value};
 
-use super::step;
+use super::{step, walk};
 use crate::receiver::seam::Failure;
 
 /// How many answers a node may send ahead; one is asked for at a time.
@@ -104,7 +106,7 @@ impl Requests {
             .build();
         self.questions.send(question).await?;
         loop {
-            let answer = self.answers.recv::<Body<Value>>().await?.into_message();
+            let answer = self.answers.recv::<Body<LazyValue>>().await?.into_message();
             let about = answer
                 .properties
                 .as_ref()
@@ -131,7 +133,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn read(message: Message<Body<Value>>) -> Result<Self, Failure> {
+    fn read(message: Message<Body<LazyValue>>) -> Result<Self, Failure> {
         let properties = message.application_properties.unwrap_or_default();
         let find = |names: [&str; 2]| {
             names
@@ -150,7 +152,7 @@ impl Answer {
         };
         if (200..300).contains(&status) {
             let body = match message.body {
-                Body::Value(value) => value.0,
+                Body::Value(encoded) => value(encoded.0.as_slice())?,
                 _ => Value::Null,
             };
             return Ok(Self { body });
@@ -170,6 +172,15 @@ impl Answer {
             _ => None,
         }
     }
+}
+
+/// Bodies pass the guard unread, so this one is made safe here.
+fn value(encoded: &[u8]) -> Result<Value, Failure> {
+    let unreadable =
+        |reason: &dyn Display| Failure::Lost(format!("an answer cannot be read: {reason}"));
+    let mut encoded = encoded.to_vec();
+    walk::make_safe(&mut encoded).map_err(|flaw| unreadable(&flaw))?;
+    serde_amqp::from_slice(&encoded).map_err(|error| unreadable(&error))
 }
 
 fn text(value: &SimpleValue) -> Option<&str> {
@@ -199,7 +210,10 @@ fn condition_of(status: i64) -> &'static str {
 mod tests {
     use super::*;
 
-    fn answer(properties: &[(&str, SimpleValue)], body: Body<Value>) -> Result<Answer, Failure> {
+    fn answer(
+        properties: &[(&str, SimpleValue)],
+        body: Body<LazyValue>,
+    ) -> Result<Answer, Failure> {
         let mut map = ApplicationProperties::default();
         for (key, value) in properties {
             map.0.insert((*key).to_owned(), value.clone());
@@ -242,6 +256,13 @@ mod tests {
             &[status(400), ("error-condition", symbol)],
             "amqp:not-allowed",
         );
+    }
+
+    #[test]
+    fn an_answer_nested_without_end_is_an_answer() {
+        let encoded = walk::tests::nested(0xd0, 100_000);
+        assert!(matches!(value(&encoded), Ok(Value::List(_))));
+        assert!(matches!(value(b"\xa1\x05ab"), Err(Failure::Lost(_))));
     }
 
     #[test]

@@ -1,0 +1,796 @@
+//! A walk along AMQP values that makes them safe to decode, byte by byte and in place.
+//!
+//! The crate's decoder goes one call deeper for each level of nesting and believes counts over sizes.
+//! So the walk keeps levels few and counts true. A compound that is nested too deep becomes a binary of
+//! the same length: `list32` and `vbin32` differ in their first byte alone, as `list8` and `vbin8` do.
+//! What has no size to skip by, a described value, and what contradicts itself is a flaw.
+//!
+//! Bodies are not looked into, for they are never decoded. A map of application properties holds simple
+//! values only, so a compound in it is changed whatever its depth. Arrays in messages are changed too:
+//! the decoder loses its place in one that is empty or has compounds as elements.
+//!
+//! Source: AMQP 1.0, sections 1.6 (types) and 3.2 (sections of a message).
+
+use super::constructor::{DESCRIBED, Flaw, NULL, Shape, binary, shape, width};
+
+/// A section or performative, and what it holds directly, may hold so many levels more.
+pub(super) const MAX_NESTING: usize = 32;
+/// A section and its own value are two levels.
+const MAX_LEVELS: usize = MAX_NESTING + 2;
+/// The fields of a performative that are noted, counted from its first.
+const NOTED: usize = 10;
+
+const TOO_DEEP: Flaw = "described values are nested more than 32 levels deep";
+const BEYOND: Flaw = "a value is longer than what holds it";
+const SHORT: Flaw = "a list, map or array is longer than its values";
+const CUT_SHORT: Flaw = "it ends within a value";
+
+/// What is walked along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The sections of a message, up to its end.
+    Message,
+    /// One described list.
+    Performative,
+    /// One value of any type.
+    Value,
+}
+
+/// Where a walk has come to. It holds no bytes, and never more than a fixed number of levels.
+#[derive(Debug)]
+pub(super) struct Walk {
+    subject: Subject,
+    levels: Vec<Level>,
+    next: Next,
+    position: u64,
+    end: u64,
+    is_done: bool,
+    code: Option<u64>,
+    fields: [u64; NOTED],
+    field_count: u32,
+}
+
+/// An open described value, compound or array.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    end: u64,
+    taken: u32,
+    left: u32,
+    is_described: bool,
+    /// The width of the elements' sizes, in an array: its elements have no constructors.
+    element: Option<u8>,
+    inside: Inside,
+}
+
+/// What becomes of the compounds in a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Walked,
+    Skipped,
+    Changed,
+    /// The compound is walked along, and those in it are skipped or changed.
+    SkippedBelow,
+    ChangedBelow,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Constructor,
+    Number { left: u8, value: u64, of: Number },
+    ElementConstructor { end: u64, count: u32 },
+    Skip(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Scalar,
+    VariableSize,
+    Size { constructor: u8 },
+    Count { constructor: u8, end: u64 },
+}
+
+impl Walk {
+    /// Begins at a first constructor; nothing may go beyond `end` bytes.
+    pub(super) fn new(subject: Subject, end: u64) -> Self {
+        Self {
+            subject,
+            levels: Vec::new(),
+            next: Next::Constructor,
+            position: 0,
+            end,
+            is_done: false,
+            code: None,
+            fields: [0; NOTED],
+            field_count: 0,
+        }
+    }
+
+    /// Begins again, and keeps its memory.
+    pub(super) fn restart(&mut self, end: u64) {
+        self.levels.clear();
+        self.next = Next::Constructor;
+        self.position = 0;
+        self.end = end;
+        self.is_done = false;
+        self.code = None;
+        if std::mem::take(&mut self.field_count) > 0 {
+            self.fields = [0; NOTED];
+        }
+    }
+
+    /// Walks on, and says how many bytes it took: all, unless what was to be walked ends before.
+    pub(super) fn feed(&mut self, bytes: &mut [u8]) -> Result<usize, Flaw> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_done {
+            let room = bytes.len() - at;
+            let taken = match self.next {
+                Next::Skip(left) => left.min(room as u64) as usize,
+                Next::Number { left, .. } => room.min(usize::from(left)),
+                Next::Constructor | Next::ElementConstructor { .. } => 1,
+            };
+            self.position += taken as u64;
+            self.step(&mut bytes[at..at + taken])?;
+            at += taken;
+        }
+        Ok(at)
+    }
+
+    /// True between two sections, or behind the one value.
+    pub(super) fn is_whole(&self) -> bool {
+        self.levels.is_empty() && matches!(self.next, Next::Constructor)
+    }
+
+    /// True behind the one value.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// The descriptor's code.
+    pub(super) fn code(&self) -> Option<u64> {
+        self.code
+    }
+
+    /// How many fields the performative has.
+    pub(super) fn field_count(&self) -> u32 {
+        self.field_count
+    }
+
+    /// A field that is a number or a truth value; 0 where it is missing.
+    pub(super) fn field(&self, index: usize) -> u64 {
+        self.fields[index]
+    }
+
+    /// Takes bytes that belong to one step, though perhaps not all that it needs.
+    fn step(&mut self, bytes: &mut [u8]) -> Result<(), Flaw> {
+        match self.next {
+            Next::Constructor => self.constructor(&mut bytes[0]),
+            Next::ElementConstructor { end, count } => self.elements(&mut bytes[0], end, count),
+            Next::Number { left, value, of } => {
+                let value = bytes
+                    .iter()
+                    .fold(value, |value, byte| value << 8 | u64::from(*byte));
+                match left - bytes.len() as u8 {
+                    0 => self.number(value, of),
+                    left => {
+                        self.next = Next::Number { left, value, of };
+                        Ok(())
+                    }
+                }
+            }
+            Next::Skip(left) => self.skip(left - bytes.len() as u64),
+        }
+    }
+
+    fn constructor(&mut self, byte: &mut u8) -> Result<(), Flaw> {
+        if self.position > self.bound() {
+            return Err(BEYOND);
+        }
+        let is_descriptor = self.levels.last().is_some_and(Level::is_at_descriptor);
+        if is_descriptor && !matches!(*byte, 0x44 | 0x53 | 0x80 | 0xa3 | 0xb3) {
+            return Err("a descriptor is neither a number nor a symbol");
+        }
+        match (self.subject, self.levels.len()) {
+            (Subject::Message | Subject::Performative, 0) if *byte != DESCRIBED => {
+                return Err("a section has no descriptor");
+            }
+            (Subject::Performative, 1)
+                if !is_descriptor && !matches!(*byte, 0x45 | 0xc0 | 0xd0) =>
+            {
+                return Err("a performative is no list");
+            }
+            _ if *byte == DESCRIBED => return self.described(),
+            _ => {}
+        }
+        match shape(*byte)? {
+            Shape::Fixed(width) => self.fixed(*byte, width),
+            Shape::Variable(width) => self.read(width, Number::VariableSize),
+            Shape::Compound(width) | Shape::Array(width) => {
+                if self.is_changed(*byte) {
+                    *byte = binary(width);
+                    return self.read(width, Number::VariableSize);
+                }
+                let constructor = *byte;
+                self.read(
+                    width,
+                    match self.inside() {
+                        Inside::Skipped => Number::VariableSize,
+                        _ => Number::Size { constructor },
+                    },
+                )
+            }
+        }
+    }
+
+    fn is_changed(&self, constructor: u8) -> bool {
+        let is_array = matches!(shape(constructor), Ok(Shape::Array(_)));
+        match self.inside() {
+            Inside::Skipped => false,
+            Inside::Changed => true,
+            _ if is_array && self.subject == Subject::Message => true,
+            _ => self.levels.len() >= MAX_LEVELS,
+        }
+    }
+
+    fn described(&mut self) -> Result<(), Flaw> {
+        if self.levels.len() >= MAX_LEVELS {
+            return Err(TOO_DEEP);
+        }
+        if self.levels.is_empty() {
+            self.code = None;
+        }
+        let inside = match self.inside() {
+            Inside::Skipped => Inside::Skipped,
+            _ => Inside::Walked,
+        };
+        self.levels.push(Level {
+            end: self.bound(),
+            taken: 0,
+            left: 2,
+            is_described: true,
+            element: None,
+            inside,
+        });
+        Ok(())
+    }
+
+    fn fixed(&mut self, constructor: u8, width: u8) -> Result<(), Flaw> {
+        if self.position + u64::from(width) > self.bound() {
+            return Err(BEYOND);
+        }
+        if !self.is_noted() || width > 8 {
+            return self.skip(u64::from(width));
+        }
+        if width == 0 {
+            return self.number(u64::from(constructor == 0x41), Number::Scalar);
+        }
+        self.read(width, Number::Scalar)
+    }
+
+    /// True for the descriptor of the whole, and for the fields of a performative.
+    fn is_noted(&self) -> bool {
+        match self.levels.as_slice() {
+            [level] => level.is_at_descriptor(),
+            [_, _] => self.subject == Subject::Performative,
+            _ => false,
+        }
+    }
+
+    fn note(&mut self, value: u64) {
+        match self.levels.as_slice() {
+            [level] if level.is_at_descriptor() => self.code = Some(value),
+            [_, list] => {
+                let index = list.taken as usize;
+                if let Some(field) = self.fields.get_mut(index) {
+                    *field = value;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&mut self, value: u64, of: Number) -> Result<(), Flaw> {
+        match of {
+            Number::Scalar => {
+                self.note(value);
+                self.completed()
+            }
+            Number::VariableSize if value > self.room() => Err(BEYOND),
+            Number::VariableSize => self.skip(value),
+            Number::Size { .. } if value > self.room() => Err(BEYOND),
+            Number::Size { constructor } => {
+                let width = width(constructor);
+                if value < u64::from(width) {
+                    return Err("a list, map or array has no room for its count");
+                }
+                let end = self.position + value;
+                self.read(width, Number::Count { constructor, end })
+            }
+            Number::Count { constructor, end } => self.counted(constructor, end, value as u32),
+        }
+    }
+
+    fn counted(&mut self, constructor: u8, end: u64, count: u32) -> Result<(), Flaw> {
+        if let Ok(Shape::Array(_)) = shape(constructor) {
+            if self.position < end {
+                self.next = Next::ElementConstructor { end, count };
+                return Ok(());
+            }
+            return if count == 0 {
+                self.completed()
+            } else {
+                Err(BEYOND)
+            };
+        }
+        if matches!(constructor, 0xc1 | 0xd1) && count % 2 == 1 {
+            return Err("a map has a key without a value");
+        }
+        if u64::from(count) > end - self.position {
+            return Err(BEYOND);
+        }
+        if self.levels.len() == 1 {
+            self.field_count = count;
+        }
+        self.open(end, count, None)
+    }
+
+    /// The constructor that all elements of an array share.
+    fn elements(&mut self, byte: &mut u8, end: u64, count: u32) -> Result<(), Flaw> {
+        let room = end - self.position;
+        if count == 0 {
+            // The decoder leaves this byte unread, and would take it for the next value's constructor.
+            *byte = NULL;
+            return if room == 0 {
+                self.completed()
+            } else {
+                Err(SHORT)
+            };
+        }
+        match shape(*byte)? {
+            Shape::Fixed(width) if u64::from(width) * u64::from(count) == room => self.skip(room),
+            Shape::Fixed(_) => Err(SHORT),
+            Shape::Variable(width) => self.open(end, count, Some(width)),
+            Shape::Compound(width) | Shape::Array(width) => {
+                *byte = binary(width);
+                self.open(end, count, Some(width))
+            }
+        }
+    }
+
+    fn open(&mut self, end: u64, count: u32, element: Option<u8>) -> Result<(), Flaw> {
+        if count == 0 {
+            return if self.position == end {
+                self.completed()
+            } else {
+                Err(SHORT)
+            };
+        }
+        let inside = match self.inside() {
+            Inside::SkippedBelow => Inside::Skipped,
+            Inside::ChangedBelow => Inside::Changed,
+            _ => Inside::Walked,
+        };
+        self.levels.push(Level {
+            end,
+            taken: 0,
+            left: count,
+            is_described: false,
+            element,
+            inside,
+        });
+        self.expect_value();
+        Ok(())
+    }
+
+    /// A value is behind us, and with it perhaps what it was the last of.
+    fn completed(&mut self) -> Result<(), Flaw> {
+        while let Some(level) = self.levels.last_mut() {
+            level.taken += 1;
+            level.left -= 1;
+            let level = *level;
+            if level.left > 0 {
+                self.described_by_now(level);
+                self.expect_value();
+                return Ok(());
+            }
+            if !level.is_described && self.position != level.end {
+                return Err(SHORT);
+            }
+            self.levels.pop();
+        }
+        self.next = Next::Constructor;
+        self.is_done = self.subject != Subject::Message;
+        Ok(())
+    }
+
+    /// Behind its descriptor it is known what a section is.
+    fn described_by_now(&mut self, level: Level) {
+        if self.subject != Subject::Message || self.levels.len() != 1 || !level.is_described {
+            return;
+        }
+        let inside = match self.code {
+            Some(0x74) => Inside::ChangedBelow,
+            Some(0x75 | 0x77) => Inside::Skipped,
+            Some(0x76) => Inside::SkippedBelow,
+            _ => Inside::Walked,
+        };
+        if let Some(level) = self.levels.last_mut() {
+            level.inside = inside;
+        }
+    }
+
+    fn expect_value(&mut self) {
+        let element = self.levels.last().and_then(|level| level.element);
+        self.next = element.map_or(Next::Constructor, |left| Next::Number {
+            left,
+            value: 0,
+            of: Number::VariableSize,
+        });
+    }
+
+    fn read(&mut self, left: u8, of: Number) -> Result<(), Flaw> {
+        if u64::from(left) > self.room() {
+            return Err(BEYOND);
+        }
+        let value = 0;
+        self.next = Next::Number { left, value, of };
+        Ok(())
+    }
+
+    fn skip(&mut self, left: u64) -> Result<(), Flaw> {
+        if left == 0 {
+            return self.completed();
+        }
+        self.next = Next::Skip(left);
+        Ok(())
+    }
+
+    fn inside(&self) -> Inside {
+        self.levels
+            .last()
+            .map_or(Inside::Walked, |level| level.inside)
+    }
+
+    fn bound(&self) -> u64 {
+        self.levels.last().map_or(self.end, |level| level.end)
+    }
+
+    fn room(&self) -> u64 {
+        self.bound().saturating_sub(self.position)
+    }
+}
+
+impl Level {
+    fn is_at_descriptor(&self) -> bool {
+        self.is_described && self.taken == 0
+    }
+}
+
+/// Makes one encoded value safe to decode.
+pub(super) fn make_safe(encoded: &mut [u8]) -> Result<(), Flaw> {
+    let mut walk = Walk::new(Subject::Value, encoded.len() as u64);
+    walk.feed(encoded)?;
+    if walk.is_done() {
+        Ok(())
+    } else {
+        Err(CUT_SHORT)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use fe2o3_amqp::types::messaging::message::DecodeIntoMessage;
+    use fe2o3_amqp::types::messaging::{Body, Message};
+    use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Value};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::constructor::{VBIN8, VBIN32};
+    use super::*;
+
+    /// Far beyond what the decoder's stack would bear.
+    const BOTTOMLESS: usize = 100_000;
+
+    /// A compound with a size of four bytes.
+    pub(in super::super) fn compound(constructor: u8, count: u32, content: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
+        [&[constructor][..], &size, &count.to_be_bytes(), content].concat()
+    }
+
+    /// Lists in lists, or what else holds one value; built from the outside in, for there may be many.
+    pub(in super::super) fn nested(constructor: u8, levels: usize) -> Vec<u8> {
+        let item: &[u8] = if constructor == 0xd1 { &[0x40] } else { &[] };
+        let level = 9 + item.len();
+        let mut bytes = Vec::with_capacity(levels * level + 1);
+        for inner in (0..levels).rev() {
+            let size = u32::try_from(4 + item.len() + inner * level + 1).unwrap();
+            bytes.push(constructor);
+            bytes.extend_from_slice(&size.to_be_bytes());
+            let count = 1 + u32::try_from(item.len()).unwrap();
+            bytes.extend_from_slice(&count.to_be_bytes());
+            bytes.extend_from_slice(item);
+        }
+        bytes.push(NULL);
+        bytes
+    }
+
+    pub(in super::super) fn section(code: u8, value: &[u8]) -> Vec<u8> {
+        [&[DESCRIBED, 0x53, code][..], value].concat()
+    }
+
+    /// A section that is a map with one entry, by the name "k".
+    pub(in super::super) fn map_section(code: u8, value: &[u8]) -> Vec<u8> {
+        let key: &[u8] = if code == 0x74 {
+            b"\xa1\x01k"
+        } else {
+            b"\xa3\x01k"
+        };
+        section(code, &compound(0xd1, 2, &[key, value].concat()))
+    }
+
+    fn described(levels: usize) -> Vec<u8> {
+        [[DESCRIBED, 0x53, 0x01].repeat(levels), vec![NULL]].concat()
+    }
+
+    fn walked(bytes: &[u8]) -> Result<Vec<u8>, Flaw> {
+        in_pieces(bytes, &[])
+    }
+
+    /// Walks along a message that comes in pieces of these lengths, the last as long as need be.
+    fn in_pieces(bytes: &[u8], pieces: &[usize]) -> Result<Vec<u8>, Flaw> {
+        let mut bytes = bytes.to_vec();
+        let mut walk = Walk::new(Subject::Message, 1 << 24);
+        let mut rest = &mut bytes[..];
+        for piece in pieces {
+            let (head, tail) = rest.split_at_mut((*piece).min(rest.len()));
+            walk.feed(head)?;
+            rest = tail;
+        }
+        walk.feed(rest)?;
+        assert!(walk.levels.len() <= MAX_LEVELS);
+        if walk.is_whole() {
+            Ok(bytes)
+        } else {
+            Err(CUT_SHORT)
+        }
+    }
+
+    fn decoded(bytes: &[u8]) -> Result<Message<Body<LazyValue>>, serde_amqp::Error> {
+        Body::<LazyValue>::decode_message_from_reader(serde_amqp::read::SliceReader::new(bytes))
+    }
+
+    /// The places where two encodings differ.
+    fn changes(before: &[u8], after: &[u8]) -> Vec<(usize, u8)> {
+        assert_eq!(before.len(), after.len());
+        let pairs = before.iter().zip(after).enumerate();
+        pairs
+            .filter_map(|(at, (before, after))| (before != after).then_some((at, *after)))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_nested_to_the_limit_stays_as_it_is() {
+        for constructor in [0xd0, 0xd1] {
+            let bytes = map_section(0x72, &nested(constructor, MAX_NESTING));
+            assert_eq!(walked(&bytes).unwrap(), bytes);
+        }
+        let bytes = map_section(0x72, &described(MAX_NESTING));
+        assert_eq!(walked(&bytes).unwrap(), bytes);
+    }
+
+    #[test]
+    fn one_level_beyond_the_limit_becomes_a_binary_of_the_same_length() {
+        for constructor in [0xd0, 0xd1] {
+            let value = nested(constructor, MAX_NESTING + 1);
+            let bytes = map_section(0x72, &value);
+            let at = bytes.len() - nested(constructor, 1).len();
+            assert_eq!(changes(&bytes, &walked(&bytes).unwrap()), [(at, VBIN32)]);
+        }
+        let mut small = vec![0xc0, 1, 0];
+        for _ in 0..MAX_NESTING {
+            let size = u8::try_from(small.len() + 1).unwrap();
+            small = [&[0xc0, size, 1][..], &small].concat();
+        }
+        let bytes = map_section(0x78, &small);
+        let at = bytes.len() - 3;
+        assert_eq!(changes(&bytes, &walked(&bytes).unwrap()), [(at, VBIN8)]);
+    }
+
+    #[test]
+    fn no_section_takes_the_decoder_down() {
+        for code in [0x71, 0x72, 0x78] {
+            for constructor in [0xd0, 0xd1] {
+                let bytes = map_section(code, &nested(constructor, BOTTOMLESS));
+                decoded(&walked(&bytes).unwrap()).unwrap();
+            }
+        }
+        for code in [0x70, 0x73] {
+            let fields = compound(0xd0, 1, &nested(0xd0, BOTTOMLESS));
+            let bytes = section(code, &fields);
+            assert!(decoded(&walked(&bytes).unwrap()).is_err(), "{code:x}");
+        }
+    }
+
+    #[test]
+    fn a_property_that_is_no_simple_value_becomes_a_binary() {
+        for constructor in [0xd0, 0xd1] {
+            for levels in [1, 5, BOTTOMLESS] {
+                let value = nested(constructor, levels);
+                let message = decoded(&walked(&map_section(0x74, &value)).unwrap()).unwrap();
+                let properties = message.application_properties.unwrap();
+                match properties.0.get("k").unwrap() {
+                    SimpleValue::Binary(binary) => assert_eq!(binary.as_slice(), &value[5..]),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_in_a_message_becomes_a_binary() {
+        for array in [
+            &b"\xe0\x04\x02\x50\x01\x02"[..],
+            b"\xe0\x02\x00\xb0",
+            b"\xe0\x01\x00",
+        ] {
+            let bytes = map_section(0x72, array);
+            let at = bytes.len() - array.len();
+            assert_eq!(changes(&bytes, &walked(&bytes).unwrap()), [(at, VBIN8)]);
+        }
+    }
+
+    #[test]
+    fn a_body_stays_as_it_is() {
+        for value in [
+            nested(0xd0, BOTTOMLESS),
+            nested(0xd1, BOTTOMLESS),
+            described(1),
+        ] {
+            let bytes = section(0x77, &value);
+            assert_eq!(walked(&bytes).unwrap(), bytes);
+            match decoded(&bytes).unwrap().body {
+                Body::Value(body) => assert_eq!(body.0.as_slice(), value),
+                other => panic!("{other:?}"),
+            }
+        }
+        let sequence = section(0x76, &compound(0xd0, 1, &nested(0xd0, BOTTOMLESS)));
+        assert_eq!(walked(&sequence).unwrap(), sequence);
+        assert!(matches!(
+            decoded(&sequence).unwrap().body,
+            Body::Sequence(_)
+        ));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_a_flaw() {
+        let check = |value: &[u8], expected: Flaw| {
+            assert_eq!(
+                walked(&map_section(0x72, value)),
+                Err(expected),
+                "{value:x?}"
+            );
+        };
+        check(&described(MAX_NESTING + 1), TOO_DEEP);
+        check(&described(BOTTOMLESS), TOO_DEEP);
+        check(b"\xb0\xff\xff\xff\xff", BEYOND);
+        check(b"\xd0\xff\xff\xff\xff\0\0\0\0", BEYOND);
+        check(b"\x80\0", BEYOND);
+        check(b"\xc0\x02\x09\x40", BEYOND);
+        check(b"\xc0\x02\x01\xa0", BEYOND);
+        check(b"\xc0\x03\x01\x40\x40", SHORT);
+        check(b"\xc0\x02\x00\x40", SHORT);
+        check(
+            b"\xc0\x00",
+            "a list, map or array has no room for its count",
+        );
+        check(
+            b"\xd0\0\0\0\x03\0\0\0",
+            "a list, map or array has no room for its count",
+        );
+        check(b"\xc1\x02\x01\x40", "a map has a key without a value");
+        check(b"\x39", "a value has a type that does not exist");
+        check(
+            b"\0\x45\x40",
+            "a descriptor is neither a number nor a symbol",
+        );
+        assert_eq!(walked(b"\x45"), Err("a section has no descriptor"));
+        assert_eq!(walked(b"\0\x53\x75\xb0\xff\xff\xff\xff"), Err(BEYOND));
+        assert_eq!(walked(b"\0\x53\x75\xb0\0\0\0\x09abc"), Err(CUT_SHORT));
+    }
+
+    #[test]
+    fn a_value_by_itself_is_made_safe_and_keeps_its_arrays() {
+        let safe = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            make_safe(&mut bytes).map(|()| bytes)
+        };
+        let names = b"\xe0\x08\x02\xa1\x010\x03abc";
+        assert_eq!(safe(names).unwrap(), names);
+        let numbers = compound(0xf0, 2, b"\x71\0\0\0\x01\0\0\0\x02");
+        assert_eq!(safe(&numbers).unwrap(), numbers);
+        let value: Value =
+            serde_amqp::from_slice(&safe(&nested(0xd0, BOTTOMLESS)).unwrap()).unwrap();
+        assert!(matches!(value, Value::List(_)));
+        assert_eq!(safe(b"\xe0\x03\x02\x50\x01"), Err(SHORT));
+        assert_eq!(
+            safe(b"\xe0\x03\x02\x00\x53"),
+            Err("a value has a type that does not exist")
+        );
+        assert_eq!(safe(b"\xa1\x05ab"), Err(BEYOND));
+        assert_eq!(safe(b""), Err(CUT_SHORT));
+    }
+
+    #[test]
+    fn elements_that_the_decoder_would_misread_are_changed() {
+        let check = |bytes: &[u8], expected: &[(usize, u8)]| {
+            let mut safe = bytes.to_vec();
+            make_safe(&mut safe).unwrap();
+            assert_eq!(changes(bytes, &safe), expected);
+        };
+        check(b"\xe0\x02\x00\xb0", &[(3, NULL)]);
+        check(b"\xe0\x06\x02\xc0\x01\x00\x01\x00", &[(3, VBIN8)]);
+        let lists = b"\xd0\0\0\0\x04\0\0\0\0";
+        check(&compound(0xf0, 1, lists), &[(9, VBIN32)]);
+        let arrays = b"\xe0\x02\x01\x44";
+        check(&compound(0xf0, 1, arrays), &[(9, VBIN8)]);
+    }
+
+    /// Values of every shape, some of which lie about their size or count.
+    pub(in super::super) fn value() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = prop_oneof![
+            Just(vec![0x40]),
+            Just(vec![0x45]),
+            Just(vec![0x54, 7]),
+            Just(b"\xa1\x03abc".to_vec()),
+            Just(b"\xa3\x03abc".to_vec()),
+            Just(b"\xe0\x02\x00\xb0".to_vec()),
+            vec(any::<u8>(), 0..40).prop_map(|bytes| {
+                [&[VBIN8, u8::try_from(bytes.len()).unwrap()][..], &bytes].concat()
+            }),
+        ];
+        leaf.prop_recursive(40, 120, 3, |inner| {
+            let constructor = prop_oneof![Just(0xd0), Just(0xd1), Just(0xf0)];
+            prop_oneof![
+                inner.clone().prop_map(|value| section(0x74, &value)),
+                (constructor, vec(inner, 0..4), 0..20_u32).prop_map(
+                    |(constructor, values, lie)| {
+                        let count = u32::try_from(values.len()).unwrap() + u32::from(lie == 0);
+                        compound(constructor, count, &values.concat())
+                    }
+                ),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn however_it_is_cut_the_result_is_the_same(
+            code in 0x70..0x79_u8,
+            value in value(),
+            pieces in vec(0..12_usize, 0..60),
+        ) {
+            let bytes = [map_section(code, &value), section(code, &value)].concat();
+            prop_assert_eq!(in_pieces(&bytes, &pieces), walked(&bytes));
+        }
+
+        #[test]
+        fn what_passes_never_panics_the_decoder(
+            sections in vec((0x70..0x79_u8, value(), any::<bool>()), 0..4),
+            place in any::<prop::sample::Index>(),
+            byte in prop_oneof![any::<u8>(), Just(0x00), Just(0xc1), Just(0xd0), Just(0xe0)],
+        ) {
+            let section = |(code, value, is_map): &(u8, Vec<u8>, bool)| {
+                if *is_map { map_section(*code, value) } else { section(*code, value) }
+            };
+            let mut bytes: Vec<u8> = sections.iter().flat_map(section).collect();
+            if !bytes.is_empty() {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            if let Ok(bytes) = walked(&bytes) {
+                drop(decoded(&bytes));
+            }
+        }
+    }
+}
