@@ -31,6 +31,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// About how many bytes it holds: its body and its properties.
+    pub fn size(&self) -> usize {
+        self.body.bytes().len() + self.properties.size()
+    }
+
     /// Where it lies in its partition.
     pub fn position(&self) -> Position {
         Position {
@@ -160,6 +165,17 @@ impl Properties {
     /// Every property with its name, in the sender's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &serde_json::Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// About how many bytes they hold.
+    pub fn size(&self) -> usize {
+        // Beside its text, an entry takes about as much as the two values it consists of.
+        const ENTRY: usize = 64;
+        let texts = self
+            .0
+            .iter()
+            .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
+        texts.map(|text| text + ENTRY).sum()
     }
 
     /// True when the sender gave none.

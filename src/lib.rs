@@ -36,7 +36,7 @@
 //! | [`pretty`] | a message as a person reads it |
 //! | [`config`], [`settings`] | the configuration: gathered, and read key by key |
 //! | [`cli`] | the commands: one file for each |
-//! | [`backoff`], [`secret`], [`shutdown`], [`telemetry`] | one small thing each |
+//! | [`backoff`], [`causes`], [`secret`], [`shutdown`], [`telemetry`] | one small thing each |
 #![cfg_attr(
     feature = "emulator",
     doc = "| [`emulator`] | the other side of the wire: an event hub in the box |"
@@ -63,6 +63,7 @@
 pub mod ack;
 pub mod app;
 pub mod backoff;
+pub mod causes;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

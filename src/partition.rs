@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::ack::{Limit, Window};
 use crate::backoff::Backoff;
+use crate::causes::Causes;
 use crate::checkpoint::CheckpointStore;
 use crate::dispatcher::Dispatcher;
 use crate::event::{Event, Position, Source};
@@ -75,7 +76,9 @@ impl Partition {
             .err();
         drop(settle);
         self.drain(&mut settled, &shutdown).await;
-        self.receiver.close().await;
+        // Who is forced does not even say goodbye: the service notices the end of the connection.
+        let forced = shutdown.force_token();
+        forced.run_until_cancelled(self.receiver.close()).await;
         Ended {
             left_behind: self.window.len(),
             error,
@@ -116,9 +119,7 @@ impl Partition {
 
     async fn begin(&mut self, event: Event, settle: &mpsc::Sender<Settled>) {
         tracing::trace!(partition = %event.partition, sequence_number = %event.sequence_number, "event received");
-        let ticket = self
-            .window
-            .begin(event.position(), event.body.bytes().len());
+        let ticket = self.window.begin(event.position(), event.size());
         let message = Message::decode(Arc::clone(&self.source), event);
         self.dispatcher.dispatch(message, ticket, settle).await;
     }
@@ -134,7 +135,7 @@ impl Partition {
         }
         if let Err(error) = self.save().await {
             // Kept in `unsaved`: the next completion, or the drain, tries again.
-            tracing::warn!(partition = %self.receiver.partition(), %error, "checkpoint not written");
+            tracing::warn!(partition = %self.receiver.partition(), error = %Causes(&error), "checkpoint not written");
         }
     }
 

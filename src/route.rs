@@ -40,7 +40,19 @@ impl Config {
             message: settings.optional("message"),
             table: settings.optional("table"),
         };
-        let sinks: Vec<String> = settings.required("sinks").unwrap_or_default();
+        for (key, names) in [("message", &filter.message), ("table", &filter.table)] {
+            if names.as_ref().is_some_and(Vec::is_empty) {
+                settings.mistake(
+                    key,
+                    "names none, so that nothing matches; leave it out for any",
+                );
+            }
+        }
+        let sinks: Option<Vec<String>> = settings.required("sinks");
+        if sinks.as_ref().is_some_and(Vec::is_empty) {
+            settings.mistake("sinks", "names no sink; name at least one");
+        }
+        let sinks = sinks.unwrap_or_default();
         for sink in sinks.iter().filter(|sink| !known.contains(&sink.as_str())) {
             let reason = match crate::settings::nearest(sink, known) {
                 Some(near) => format!("there is no sink \"{sink}\"; did you mean \"{near}\"?"),

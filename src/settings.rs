@@ -19,6 +19,8 @@ pub struct Settings {
     path: String,
     origin: String,
     values: BTreeMap<String, Value>,
+    /// Where each value came from, for those that know it.
+    origins: BTreeMap<String, String>,
     known: Vec<&'static str>,
     mistakes: Vec<Mistake>,
 }
@@ -61,11 +63,18 @@ impl Settings {
             path: path.into(),
             origin: value.origin().unwrap_or_default().to_owned(),
             values: BTreeMap::new(),
+            origins: BTreeMap::new(),
             known: Vec::new(),
             mistakes: Vec::new(),
         };
         match value.kind {
-            ValueKind::Table(table) => settings.values = table.into_iter().collect(),
+            ValueKind::Table(table) => {
+                settings.values = table.into_iter().collect();
+                let origins = settings.values.iter();
+                settings.origins = origins
+                    .filter_map(|(key, value)| Some((key.clone(), value.origin()?.to_owned())))
+                    .collect();
+            }
             ValueKind::Nil => {}
             _ => settings.mistake("", "must be a table"),
         }
@@ -77,20 +86,21 @@ impl Settings {
         self.origin = origin;
     }
 
-    /// True when `key` has a value.
-    pub fn contains(&self, key: &str) -> bool {
-        self.values.contains_key(key)
+    /// True when `key` is absent or a list, be it an empty one.
+    pub fn is_list(&self, key: &str) -> bool {
+        self.values
+            .get(key)
+            .is_none_or(|value| matches!(value.kind, ValueKind::Array(_)))
     }
 
     /// The value of `key`, or none where it is absent; one of the wrong type is a mistake and none.
     pub fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.known.push(key);
         let value = self.values.remove(key)?;
-        let origin = value.origin().map(str::to_owned);
         let read = T::read(value);
         if read.is_none() {
             let reason = format!("must be {}", T::EXPECTED);
-            self.mistake_at(origin, key, reason);
+            self.mistake(key, reason);
         }
         read
     }
@@ -116,12 +126,11 @@ impl Settings {
         T: FromStr,
         T::Err: fmt::Display,
     {
-        let origin = self.origin_of(key);
         let text: String = self.optional(key)?;
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.mistake_at(origin, key, error.to_string());
+                self.mistake(key, error.to_string());
                 None
             }
         }
@@ -129,7 +138,6 @@ impl Settings {
 
     /// The text of `key` as one of the values of `T`, as the command line knows them; another text is a mistake.
     pub fn choice<T: clap::ValueEnum>(&mut self, key: &'static str) -> Option<T> {
-        let origin = self.origin_of(key);
         let text: String = self.optional(key)?;
         let choice = T::from_str(&text, false).ok();
         if choice.is_none() {
@@ -137,7 +145,7 @@ impl Settings {
                 .iter()
                 .filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            self.mistake_at(origin, key, format!("must be one of {}", names.join(", ")));
+            self.mistake(key, format!("must be one of {}", names.join(", ")));
         }
         choice
     }
@@ -148,7 +156,6 @@ impl Settings {
         let Some(value) = self.values.remove(key) else {
             return Vec::new();
         };
-        let origin = value.origin().map(str::to_owned);
         match value.kind {
             ValueKind::Array(entries) => entries
                 .into_iter()
@@ -156,11 +163,7 @@ impl Settings {
                 .map(|(index, entry)| self.child(&format!("{key}[{index}]"), entry))
                 .collect(),
             _ => {
-                self.mistake_at(
-                    origin,
-                    key,
-                    format!("must be a list of tables, written [[{key}]]"),
-                );
+                self.mistake(key, format!("must be a list of tables, written [[{key}]]"));
                 Vec::new()
             }
         }
@@ -186,19 +189,12 @@ impl Settings {
 
     /// Notes that `key` of this table is wrong; an empty `key` means the table itself.
     pub fn mistake(&mut self, key: &str, reason: impl Into<String>) {
-        self.mistake_at(None, key, reason.into());
-    }
-
-    fn mistake_at(&mut self, origin: Option<String>, key: &str, reason: String) {
+        let origin = self.origins.get(key).unwrap_or(&self.origin);
         self.mistakes.push(Mistake {
-            origin: origin.unwrap_or_else(|| self.origin.clone()),
+            origin: origin.clone(),
             key: self.key(key),
-            reason,
+            reason: reason.into(),
         });
-    }
-
-    fn origin_of(&self, key: &str) -> Option<String> {
-        self.values.get(key)?.origin().map(str::to_owned)
     }
 
     fn key(&self, key: &str) -> String {
@@ -216,12 +212,12 @@ impl Settings {
 
     /// The mistakes of this table, with a mistake for every key that was never asked for.
     pub fn finish(mut self) -> Vec<Mistake> {
-        for (key, value) in std::mem::take(&mut self.values) {
+        for (key, _) in std::mem::take(&mut self.values) {
             let reason = match nearest(&key, &self.known) {
                 Some(known) => format!("unknown key; did you mean \"{known}\"?"),
                 None => format!("unknown key; the keys here are {}", self.known.join(", ")),
             };
-            self.mistake_at(value.origin().map(str::to_owned), &key, reason);
+            self.mistake(&key, reason);
         }
         self.mistakes
     }
@@ -264,12 +260,21 @@ impl Setting for PathBuf {
     }
 }
 
-/// A list of texts; one text stands for a list of one.
+/// What the origin of a value out of the environment begins with.
+pub const VARIABLE: &str = "environment variable ";
+
+/// A list of texts; one text stands for a list of one. A variable has commas between them.
 impl Setting for Vec<String> {
     const EXPECTED: &'static str = "a text or a list of texts";
 
     fn read(value: Value) -> Option<Self> {
+        let is_variable = value
+            .origin()
+            .is_some_and(|origin| origin.starts_with(VARIABLE));
         match value.kind {
+            ValueKind::String(text) if is_variable => {
+                Some(text.split(',').map(|name| name.trim().to_owned()).collect())
+            }
             ValueKind::String(text) => Some(vec![text]),
             ValueKind::Array(values) => values.into_iter().map(String::read).collect(),
             _ => None,

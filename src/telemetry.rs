@@ -2,19 +2,17 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is logged: a level (`info`), or targets with levels (`warn,dataverse_listener=debug`).
-pub const DEFAULT_FILTER: &str = "info";
-
-/// Starts logging to standard error at `filter`.
+/// Starts logging to standard error at `filter`: a level (`info`), or targets with levels
+/// (`warn,dataverse_listener=debug`).
 ///
 /// # Errors
 /// When `filter` cannot be read, or logging was started before.
 pub fn start(filter: &str) -> Result<(), TelemetryError> {
-    let targets: Targets = filter.parse().map_err(TelemetryError::Filter)?;
+    let targets = targets(filter).ok_or(TelemetryError::Filter)?;
     // journald and container runtimes stamp each line themselves; a person wants the time.
     let is_stamped = std::env::var_os("JOURNAL_STREAM").is_some();
     let layer = tracing_subscriber::fmt::layer()
@@ -30,13 +28,48 @@ pub fn start(filter: &str) -> Result<(), TelemetryError> {
     .map_err(TelemetryError::Started)
 }
 
+/// The filter that a text stands for. A lone word is a level, never a target: a misspelt level would
+/// silence everything.
+fn targets(filter: &str) -> Option<Targets> {
+    let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+    let is_known = |part: &str| match part.split_once('=') {
+        Some((_, level)) => is_level(level),
+        None => is_level(part),
+    };
+    filter
+        .split(',')
+        .all(is_known)
+        .then(|| filter.parse().ok())?
+}
+
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not a level nor a list of targets with levels.
-    #[error("not a log filter; give error, warn, info, debug or trace")]
-    Filter(#[source] tracing_subscriber::filter::ParseError),
+    #[error("that is no log level; give error, warn, info, debug or trace")]
+    Filter,
     /// Logging was started before.
     #[error("logging was started before")]
     Started(#[source] tracing_subscriber::util::TryInitError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_no_filter() {
+        for (filter, is_known) in [
+            ("info", true),
+            ("TRACE", true),
+            ("off", true),
+            ("warn,dataverse_listener=debug", true),
+            ("inof", false),
+            ("warn,dataverse_listener", false),
+            ("dataverse_listener=loud", false),
+            ("", false),
+        ] {
+            assert_eq!(targets(filter).is_some(), is_known, "{filter:?}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "causes",
             "ack",
             "backoff",
             "checkpoint",
@@ -29,10 +30,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("backoff", &[]),
+    ("causes", &[]),
     ("checkpoint", &["event", "settings"]),
     (
         "cli",
         &[
+            "causes",
             "app",
             "checkpoint",
             "config",
@@ -71,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "partition",
         &[
+            "causes",
             "ack",
             "backoff",
             "checkpoint",
@@ -83,13 +87,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pretty", &["context", "decoder", "event", "message"]),
-    ("receiver", &["backoff", "event", "secret"]),
+    ("receiver", &["causes", "backoff", "event", "secret"]),
     ("route", &["message", "settings"]),
     ("secret", &[]),
     ("settings", &["secret"]),
     ("shutdown", &[]),
     ("simulator", &["receiver"]),
-    ("sink", &["ack", "backoff", "message", "pretty", "settings"]),
+    (
+        "sink",
+        &["causes", "ack", "backoff", "message", "pretty", "settings"],
+    ),
     ("telemetry", &[]),
 ];
 

@@ -65,12 +65,12 @@ impl Decode {
                 }
             };
             if let Err(error) = printed {
-                return gone(&error);
+                return gone(&error, exit);
             }
         }
         output
             .flush()
-            .map_or_else(|error| gone(&error), |()| Ok(exit))
+            .map_or_else(|error| gone(&error, exit), |()| Ok(exit))
     }
 
     fn decode(&self, path: &Path) -> Result<Decoded, (Exit, String)> {
@@ -120,9 +120,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// A reader that has seen enough is no failure.
-fn gone(error: &io::Error) -> Result<Exit, Failure> {
+fn gone(error: &io::Error, exit: Exit) -> Result<Exit, Failure> {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(Exit::Fine),
+        io::ErrorKind::BrokenPipe => Ok(exit),
         _ => Err(Failure::new(
             Exit::InputOutput,
             "write to standard output",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::app::AppError;
+use crate::causes::Causes;
 use crate::receiver::ReceiverError;
 
 /// How a command ended.
@@ -50,14 +51,7 @@ pub(super) struct Failure {
 impl Failure {
     /// "cannot `what`: `error`", with the causes of the error behind it.
     pub(super) fn new(exit: Exit, what: &str, error: &dyn Error) -> Self {
-        let mut text = format!("cannot {what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self { exit, text }
+        Self::plain(exit, format!("cannot {what}: {}", Causes(error)))
     }
 
     /// A failure that needs no cause.
@@ -71,7 +65,9 @@ impl Failure {
     /// A failure of receiving.
     pub(super) fn of_app(what: &str, error: &AppError) -> Self {
         let exit = match error {
-            AppError::Sink { .. } | AppError::Checkpoint { .. } => Exit::InputOutput,
+            AppError::Sink { .. } | AppError::SinkFailed { .. } | AppError::Checkpoint { .. } => {
+                Exit::InputOutput
+            }
             AppError::Receiver(error) => Self::exit_of(error),
             AppError::NoSuchPartition { .. } => Exit::Unavailable,
             AppError::Panicked(_) => Exit::Software,

@@ -109,6 +109,7 @@ pub(super) fn config(
         format: output.format.unwrap_or(format),
         color: sink::Color::detect(),
         events: output.events,
+        is_watched: true,
     };
     Config {
         hubs: vec![hub],

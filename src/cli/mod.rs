@@ -60,9 +60,10 @@ enum Command {
 
 /// Runs the command that `arguments` name, and gives the exit code that tells how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &arguments),
     };
     let default = match cli.command {
         Command::Run(_) => "info",
@@ -70,7 +71,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Emulator(_) => "info",
         _ => "warn",
     };
-    let started = telemetry::start(cli.log.as_deref().unwrap_or(default));
+    let started = telemetry::start(
+        cli.log
+            .as_deref()
+            .filter(|log| !log.is_empty())
+            .unwrap_or(default),
+    );
     let outcome = started
         .map_err(|error| Failure::new(Exit::Usage, "start logging", &error))
         .and_then(|()| cli.command.execute());
@@ -84,13 +90,39 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Help and version are no mistakes; everything else is one, with the exit code for it.
-fn usage(error: &clap::Error) -> ExitCode {
-    let shown = error.print();
-    match error.use_stderr() {
-        true => Exit::Usage.into(),
-        false if shown.is_err() => Exit::InputOutput.into(),
-        false => Exit::Fine.into(),
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        return error
+            .print()
+            .map_or(Exit::InputOutput, |()| Exit::Fine)
+            .into();
     }
+    let secrets: Vec<String> = arguments.iter().filter_map(secret_in).collect();
+    if secrets.is_empty() {
+        // With colour where there is a terminal; when nobody is there to read it, nobody misses it.
+        error.print().ok();
+    } else {
+        let shown = error.render().to_string();
+        let masked = secrets
+            .iter()
+            .fold(shown, |text, secret| text.replace(secret, "***"));
+        say(masked.trim_end());
+    }
+    Exit::Usage.into()
+}
+
+/// The part of an argument that looks like a connection string: a mistyped command line shows it.
+fn secret_in(argument: &OsString) -> Option<String> {
+    let text = argument.to_string_lossy();
+    let lower = text.to_ascii_lowercase();
+    let is_secret = ["sharedaccesskey=", "sharedaccesssignature", "sig="]
+        .iter()
+        .any(|mark| lower.contains(mark));
+    let value = match text.split_once('=') {
+        Some((option, value)) if option.starts_with("--") => value,
+        _ => &text,
+    };
+    is_secret.then(|| value.to_owned())
 }
 
 impl Command {

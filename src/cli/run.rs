@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::app::{App, AtStart};
+use crate::app::{App, AtStart, Summary};
 use crate::config;
 use crate::shutdown::Shutdown;
 
@@ -21,11 +21,14 @@ pub(super) struct Run {
     /// The configuration file, in TOML; config/example.toml shows every key
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    /// How many seconds deliveries may take after a signal
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
+    grace: u32,
 }
 
-/// How long deliveries may take after a signal. Shorter than the 90 s after which systemd kills, and
-/// than the 30 s after which Kubernetes does.
-const GRACE: Duration = Duration::from_secs(20);
+/// Shorter than the 90 s after which systemd kills, and than the 30 s after which Kubernetes does.
+const GRACE: u32 = 20;
 
 impl Run {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
@@ -35,7 +38,7 @@ impl Run {
         let config = config::load(&self.config, variables).map_err(|error| {
             Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
         })?;
-        let shutdown = Shutdown::new(GRACE);
+        let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
         shutdown
             .on_signals()
             .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
@@ -55,15 +58,9 @@ impl Run {
             .await
             .map_err(|error| Failure::of_app("run", &error))?;
         if let Some(sink) = &summary.closed_sink {
-            tracing::warn!(
+            tracing::error!(
                 sink = &**sink,
                 "stopped because the sink is closed: nobody reads its output"
-            );
-        }
-        if summary.left_behind > 0 {
-            tracing::warn!(
-                events = summary.left_behind,
-                "left behind: received and not delivered to every sink; they will be received again"
             );
         }
         tracing::info!(
@@ -72,10 +69,13 @@ impl Run {
             unrouted = summary.unrouted,
             "stopped"
         );
-        Ok(if shutdown.is_forced() && summary.left_behind > 0 {
-            Exit::Cut
-        } else {
-            Exit::Fine
+        Ok(match summary {
+            _ if shutdown.is_forced() && summary.left_behind > 0 => Exit::Cut,
+            Summary {
+                closed_sink: Some(_),
+                ..
+            } => Exit::InputOutput,
+            _ => Exit::Fine,
         })
     }
 }

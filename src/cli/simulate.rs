@@ -109,6 +109,8 @@ pub(super) fn hub_of(config: receiver::Config) -> simulator::Hub {
 pub(super) fn failure(error: &SimulateError) -> Failure {
     let exit = match error {
         SimulateError::File { .. } => Exit::NoInput,
+        SimulateError::FileTooLarge { .. } | SimulateError::Rejected { .. } => Exit::Data,
+        SimulateError::Rate { .. } => Exit::Usage,
         _ => Exit::Unavailable,
     };
     Failure::new(exit, "simulate", error)

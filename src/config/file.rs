@@ -4,20 +4,26 @@
 //! that come several times have their number in it, `DATAVERSE_LISTENER__SINK__1__FORMAT`; without a
 //! number the first is meant.
 
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use config::builder::DefaultState;
-use config::{ConfigBuilder, File, FileFormat, Value, ValueKind};
+use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 
 use super::{Config, ConfigError, hub};
-use crate::settings::{Mistake, Settings};
-use crate::{checkpoint, route, sink};
+use crate::settings::{Mistake, Settings, VARIABLE};
+use crate::{checkpoint, receiver, route, sink};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
 
 /// Tables that come several times.
 const LISTS: [&str; 3] = ["hub", "sink", "route"];
+
+/// No configuration is larger than this, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// The highest number of such a table that a variable may name.
 const MOST: usize = 99;
@@ -53,11 +59,11 @@ fn merge(
             reason,
         });
     };
-    let text = std::fs::read_to_string(path)
+    let text = read(path)
         .map_err(|error| mistake(format!("cannot be read: {error}")))
         .ok()?;
     let parsed = config::Config::builder()
-        .add_source(File::from_str(&text, FileFormat::Toml))
+        .add_source(config::File::from_str(&text, FileFormat::Toml))
         .build()
         .map_err(|error| mistake(without_excerpt(&error.to_string())))
         .ok()?;
@@ -67,6 +73,19 @@ fn merge(
     }
     // Not deserialized: that would forget where each value came from.
     builder.build().map(|merged| merged.cache).ok()
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!(
+            "it is larger than {LARGEST} bytes"
+        )));
+    }
+    Ok(text)
 }
 
 /// The parser's message without the excerpt of the file in it, which may show a secret.
@@ -85,7 +104,7 @@ fn with_variable(
     let Some(key) = name.strip_prefix(PREFIX) else {
         return builder;
     };
-    let origin = format!("environment variable {name}");
+    let origin = format!("{VARIABLE}{name}");
     let value = Value::new(Some(&origin), ValueKind::String(value));
     let overridden = key_of(key).map(|key| builder.clone().set_override(key, value));
     match overridden {
@@ -145,7 +164,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     let sinks: Vec<_> = sinks
         .filter_map(|(sink, found)| keep(sink, found, mistakes))
         .collect();
-    refuse_twins(&mut root, &sinks);
+    refuse_twins(&mut root, &hubs, &sinks);
     let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
     let mut routes = Vec::new();
     for table in root.tables("route") {
@@ -169,9 +188,9 @@ fn keep<T>(value: Option<T>, found: Vec<Mistake>, mistakes: &mut Vec<Mistake>) -
 }
 
 fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
-    let is_absent = !root.contains(key);
+    let is_list = root.is_list(key);
     let tables = root.tables(key);
-    if is_absent {
+    if tables.is_empty() && is_list {
         root.mistake(
             key,
             format!("is missing; write at least one [[{key}]] table"),
@@ -180,15 +199,35 @@ fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
     tables
 }
 
-fn refuse_twins(root: &mut Settings, sinks: &[sink::Config]) {
-    for (index, sink) in sinks.iter().enumerate() {
-        if sinks[..index]
-            .iter()
-            .any(|earlier| earlier.name == sink.name)
-        {
-            root.mistake("sink", format!("two sinks are named \"{}\"", sink.name));
-        }
+/// Two hubs that are one would be read twice; two sinks of one name could not be told apart by routes;
+/// two that write to one place would write into each other's lines.
+fn refuse_twins(root: &mut Settings, hubs: &[receiver::Config], sinks: &[sink::Config]) {
+    let hubs = hubs.iter().map(|hub| {
+        let namespace = hub.connection_string.namespace().to_lowercase();
+        let place = (namespace, hub.connection_string.port());
+        format!(
+            "{place:?} {:?} {:?}",
+            hub.event_hub.to_lowercase(),
+            hub.consumer_group.to_lowercase()
+        )
+    });
+    if twin(hubs).is_some() {
+        root.mistake(
+            "hub",
+            "two tables name the same event hub and consumer group",
+        );
     }
+    if let Some(name) = twin(sinks.iter().map(|sink| sink.name.clone())) {
+        root.mistake("sink", format!("two sinks are named \"{name}\""));
+    }
+    if let Some(place) = twin(sinks.iter().filter_map(|sink| sink.kind.claim())) {
+        root.mistake("sink", format!("two sinks write to {place}; only one can"));
+    }
+}
+
+fn twin(names: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(name.clone()))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Hub {
 
     /// Takes the events out, leaving an empty log: the hub has ended.
     pub(crate) fn take_log(&self) -> Log {
-        std::mem::replace(&mut *self.log(), Log::new(self.partitions))
+        std::mem::replace(&mut *self.log(), Log::new(self.partitions, 0))
     }
 
     /// Takes what a sender delivered: one event, or a batch that goes to one partition as a whole.
@@ -342,7 +342,7 @@ pub(crate) mod tests {
             key,
             5,
             usize::MAX,
-            Log::new(4),
+            Log::new(4, 0),
         ))
     }
 

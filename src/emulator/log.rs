@@ -2,6 +2,8 @@
 //!
 //! As in the service, sequence numbers are gapless from 0, offsets are byte positions with gaps, and
 //! retention drops the oldest events while the numbers go on. Here a size is the limit, not a time.
+//! Offsets begin where no earlier log has come to, so that a reader with a position in a log that was
+//! lost notices that this is another one.
 
 use std::collections::VecDeque;
 
@@ -23,10 +25,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log of `partitions` partitions without events.
-    pub(crate) fn new(partitions: u16) -> Self {
+    /// A log of `partitions` partitions without events, made at `now` (milliseconds since 1970).
+    pub(crate) fn new(partitions: u16, now: i64) -> Self {
+        // A gigabyte a second would have to be written for offsets to catch up with the clock.
+        let first_offset = now.saturating_mul(1_000_000);
         Self {
-            partitions: (0..partitions).map(|_| Partition::new()).collect(),
+            partitions: (0..partitions)
+                .map(|_| Partition::new(first_offset))
+                .collect(),
             bytes: 0,
         }
     }
@@ -136,11 +142,11 @@ impl Stored {
 }
 
 impl Partition {
-    fn new() -> Self {
+    fn new(first_offset: i64) -> Self {
         Self {
             events: VecDeque::new(),
             first: 0,
-            next_offset: 0,
+            next_offset: first_offset,
             last_offset: -1,
             last_enqueued: NEVER,
         }
@@ -238,7 +244,7 @@ mod tests {
 
     /// Ten events, enqueued at 1000, 1010, ... 1090.
     fn log() -> Log {
-        let mut log = Log::new(2);
+        let mut log = Log::new(2, 0);
         for at in 0..10 {
             append(&mut log, 0, 1000 + at * 10);
         }
@@ -368,7 +374,7 @@ mod tests {
     #[test]
     fn an_empty_partition_has_the_services_sentinels() {
         assert_eq!(
-            Log::new(1).snapshot(0),
+            Log::new(1, 0).snapshot(0),
             Snapshot {
                 begin_sequence_number: 0,
                 last_sequence_number: -1,

@@ -126,16 +126,12 @@ impl Emulator {
             name: options.key_name,
             key: options.key,
         };
-        let log = options.log.unwrap_or_else(|| Log::new(options.partitions));
+        let now = listener::now();
+        let log = options
+            .log
+            .unwrap_or_else(|| Log::new(options.partitions, now));
         let groups = &options.consumer_groups;
-        let hub = Hub::new(
-            &options.hub,
-            groups,
-            key,
-            listener::now(),
-            options.retention_bytes,
-            log,
-        );
+        let hub = Hub::new(&options.hub, groups, key, now, options.retention_bytes, log);
         let hub = Arc::new(hub);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

@@ -37,6 +37,14 @@ pub(crate) enum Step {
 }
 
 impl Continuity {
+    /// The next number is the one after `last`.
+    pub(crate) fn after(last: SequenceNumber) -> Self {
+        Self {
+            last: Some(last),
+            fresh: false,
+        }
+    }
+
     /// A link was attached after the last event.
     pub(crate) fn attached(&mut self) {
         self.fresh = true;

@@ -26,7 +26,7 @@ pub use error::{ReceiverError, Retry};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
 
-use crate::event::{PartitionId, Source};
+use crate::event::{PartitionId, Position, Source};
 
 /// Events that the service may send ahead of their reader, for each partition.
 pub const DEFAULT_PREFETCH_EVENTS: u32 = 300;
@@ -149,6 +149,11 @@ impl EventHub {
     /// A receiver for one partition. It connects when it is first asked for an event.
     pub fn receiver(&self, partition: PartitionId, start: StartPosition) -> Receiver {
         Receiver::new(Arc::clone(&self.config), partition, start)
+    }
+
+    /// A receiver of the events after `position`, which was read before.
+    pub fn receiver_after(&self, partition: PartitionId, position: Position) -> Receiver {
+        Receiver::after(Arc::clone(&self.config), partition, position)
     }
 
     async fn ask_partitions(&self) -> Result<Vec<String>, seam::Failure> {

@@ -1,6 +1,5 @@
 //! One partition, read for as long as somebody wants its events: connected, lost, connected again.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +18,8 @@ use super::seam::{Failure, Selector};
 use super::stock::{Connection, Link};
 use super::{Config, describe_partition};
 use crate::backoff::Backoff;
-use crate::event::{Event, PartitionId, SequenceNumber};
+use crate::causes::Causes;
+use crate::event::{Event, PartitionId, Position, SequenceNumber};
 
 /// The first delay before a lost partition is looked for again, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -78,6 +78,14 @@ impl Receiver {
             told: None,
             attached: 0,
         }
+    }
+
+    /// One that goes on where another has stopped.
+    pub(super) fn after(config: Arc<Config>, partition: PartitionId, position: Position) -> Self {
+        let mut receiver = Self::new(config, partition, StartPosition::Earliest);
+        receiver.continuity = Continuity::after(position.sequence_number);
+        receiver.resume.go_on_after(position);
+        receiver
     }
 
     /// The partition it reads.
@@ -289,7 +297,7 @@ impl Receiver {
     }
 
     fn tell_loss(&mut self, error: &ReceiverError, delay: Duration) {
-        let reason = sentence(error);
+        let reason = Causes(error).to_string();
         let partition = &self.partition;
         if self.told.as_deref() == Some(&reason) {
             tracing::debug!(%partition, "partition lost again: {reason}; reconnecting in {delay:.1?}");
@@ -328,15 +336,4 @@ async fn open(
         }
     };
     Link::attach(connection, config, partition, &selector, credit).await
-}
-
-/// An error with all its causes, on one line.
-fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

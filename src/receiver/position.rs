@@ -29,7 +29,7 @@ pub enum StartPosition {
     LookBack(Duration),
 }
 
-/// A text names no position.
+/// A text names no position. The text is not repeated: it may be a secret in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{reason}; a position is latest, earliest, offset:X, sequence:N, time:2026-01-31T12:00:00Z or -2h (-30m, -1d, -1h30m)"
@@ -51,7 +51,7 @@ impl FromStr for StartPosition {
             Some((kind, value)) if kind.eq_ignore_ascii_case("time") => enqueued_time(value),
             _ => match text.strip_prefix('-') {
                 Some(span) => look_back(span),
-                None => Err(format!("{text:?} is not a position")),
+                None => Err("that is not a position".to_owned()),
             },
         };
         parsed.map_err(|reason| PositionError { reason })
@@ -86,21 +86,19 @@ fn offset(value: &str) -> Result<StartPosition, String> {
 fn sequence(value: &str) -> Result<StartPosition, String> {
     match value.parse::<i64>() {
         Ok(number) if number >= 0 => Ok(StartPosition::Sequence(SequenceNumber(number))),
-        _ => Err(format!(
-            "the sequence number {value:?} is not a whole number from 0 on"
-        )),
+        _ => Err("the sequence number is not a whole number from 0 on".to_owned()),
     }
 }
 
 fn enqueued_time(value: &str) -> Result<StartPosition, String> {
     OffsetDateTime::parse(value, &Rfc3339)
         .map(StartPosition::EnqueuedTime)
-        .map_err(|_| format!("the time {value:?} is not in the form of RFC 3339"))
+        .map_err(|_| "the time is not in the form of RFC 3339".to_owned())
 }
 
 /// Reads `1h30m`: every unit at most once, the larger first.
 fn look_back(span: &str) -> Result<StartPosition, String> {
-    let wrong = || format!("the look-back \"-{span}\" is not a number followed by d, h, m or s");
+    let wrong = || "the look-back is not a number followed by d, h, m or s".to_owned();
     let (mut rest, mut seconds, mut units) = (span, 0u64, UNITS.iter());
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;

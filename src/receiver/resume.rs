@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::position::StartPosition;
 use super::seam::Selector;
-use crate::event::{Event, Offset, SequenceNumber};
+use crate::event::{Event, Offset, Position, SequenceNumber};
 
 /// How far one partition has been read.
 #[derive(Debug)]
@@ -78,7 +78,12 @@ impl Resume {
 
     /// An event was taken.
     pub(crate) fn take(&mut self, event: &Event) {
-        self.last = Some((event.sequence_number, event.offset.clone()));
+        self.go_on_after(event.position());
+    }
+
+    /// The event at `position` was taken, now or before.
+    pub(crate) fn go_on_after(&mut self, position: Position) {
+        self.last = Some((position.sequence_number, position.offset));
         self.by = By::Offset;
     }
 

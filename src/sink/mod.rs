@@ -7,6 +7,7 @@ mod stdout;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ack::Ticket;
 use crate::backoff::Backoff;
+use crate::causes::Causes;
 use crate::message::Message;
 use crate::settings::{Mistake, Settings, nearest};
 
@@ -32,7 +34,12 @@ pub trait SinkConfig: Debug + Send + Sync {
     ///
     /// # Errors
     /// When it cannot be opened.
-    fn start(self: Box<Self>, queue: Queue) -> std::io::Result<SinkWorker>;
+    fn start(self: Box<Self>, queue: Queue) -> io::Result<SinkWorker>;
+
+    /// What only one sink may write to, where there is such a thing: "standard output".
+    fn claim(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Takes messages to one place.
@@ -66,8 +73,11 @@ impl Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// Not now: a full disk, an interrupted call. Waiting helps.
-    #[error("the sink is unavailable: {0}")]
-    Unavailable(#[source] std::io::Error),
+    #[error("the sink is unavailable")]
+    Unavailable(#[source] io::Error),
+    /// Never again, for a reason that somebody should hear.
+    #[error("the sink has failed")]
+    Failed(#[source] io::Error),
     /// Never again: whoever read the output has gone, or has seen all that was asked for.
     #[error("the sink is closed")]
     Closed,
@@ -194,8 +204,8 @@ pub(crate) struct SinkHandle {
     pub(crate) closed: CancellationToken,
 }
 
-/// A running sink; it ends when its queue is closed and empty, when the sink closes, or by force.
-pub type SinkWorker = tokio::task::JoinHandle<()>;
+/// A running sink; it ends when its queue is closed and empty, when the sink closes or fails, or by force.
+pub type SinkWorker = tokio::task::JoinHandle<io::Result<()>>;
 
 /// A queue for the sink `name` with room for `capacity` messages; `force` ends its worker where it stands.
 pub(crate) fn queue(name: &str, capacity: usize, force: CancellationToken) -> (SinkHandle, Queue) {
@@ -237,24 +247,31 @@ pub(crate) fn spawn(sink: impl Sink, queue: Queue) -> SinkWorker {
     tokio::spawn(work(sink, queue))
 }
 
-async fn work(mut sink: impl Sink, mut queue: Queue) {
+async fn work(mut sink: impl Sink, mut queue: Queue) -> io::Result<()> {
     // However it ends, a panic included, the sink counts as closed.
     let _closed = queue.closed.drop_guard();
     let mut batch = Vec::with_capacity(BATCH);
     while queue.deliveries.recv_many(&mut batch, BATCH).await > 0 {
         let delivered = tokio::select! {
             biased;
-            () = queue.force.cancelled() => false,
+            () = queue.force.cancelled() => return Ok(()),
             delivered = deliver_all(&mut sink, &mut batch, &queue.name) => delivered,
         };
-        if !delivered {
-            break;
+        match delivered {
+            Ok(()) => {}
+            Err(DeliveryError::Failed(error)) => return Err(error),
+            Err(_) => return Ok(()),
         }
     }
+    Ok(())
 }
 
-/// Delivers a batch, trying again for as long as it takes; false when the sink has closed.
-async fn deliver_all(sink: &mut impl Sink, batch: &mut Vec<Delivery>, name: &str) -> bool {
+/// Delivers a batch, trying again for as long as it takes, until the sink has closed or failed.
+async fn deliver_all(
+    sink: &mut impl Sink,
+    batch: &mut Vec<Delivery>,
+    name: &str,
+) -> Result<(), DeliveryError> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
     while !batch.is_empty() {
         let Progress { accepted, error } = sink.deliver(batch).await;
@@ -264,15 +281,15 @@ async fn deliver_all(sink: &mut impl Sink, batch: &mut Vec<Delivery>, name: &str
         }
         match error {
             None => {}
-            Some(DeliveryError::Closed) => return false,
             Some(error @ DeliveryError::Unavailable(_)) => {
                 let delay = backoff.next_delay(fastrand::f64());
-                tracing::warn!(sink = name, %error, retry_in = ?delay, "delivery failed");
+                tracing::warn!(sink = name, error = %Causes(&error), retry_in = ?delay, "delivery failed");
                 tokio::time::sleep(delay).await;
             }
+            Some(error) => return Err(error),
         }
     }
-    true
+    Ok(())
 }
 
 #[cfg(test)]
@@ -357,7 +374,7 @@ mod tests {
                 .await;
         }
         drop((handle, settle));
-        worker.await.unwrap();
+        worker.await.unwrap().unwrap();
         let mut outcomes = Vec::new();
         settled.recv_many(&mut outcomes, 100).await;
         let seen = sink.seen.lock().unwrap().clone();
@@ -367,7 +384,7 @@ mod tests {
     fn unavailable(accepted: usize) -> Progress {
         Progress::failed(
             accepted,
-            DeliveryError::Unavailable(std::io::Error::other("full")),
+            DeliveryError::Unavailable(io::Error::other("full")),
         )
     }
 

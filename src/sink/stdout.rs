@@ -18,6 +18,8 @@ pub struct Stdout {
     pub color: Color,
     /// Close after that many events; none for never. Only commands set it, never a file.
     pub events: Option<u64>,
+    /// Somebody is watching: output that cannot be written ends the sink instead of being tried again.
+    pub is_watched: bool,
 }
 
 /// How a message is printed.
@@ -70,7 +72,7 @@ pub(super) fn parse(mut settings: Settings) -> (Box<dyn SinkConfig>, Vec<Mistake
     let stdout = Stdout {
         format,
         color: Color::detect(),
-        events: None,
+        ..Stdout::default()
     };
     (Box::new(stdout), settings.finish())
 }
@@ -80,6 +82,10 @@ impl SinkConfig for Stdout {
         // Past the standard library's line buffering, to know exactly what was written.
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(spawn(Printer::new(*self, output), queue))
+    }
+
+    fn claim(&self) -> Option<String> {
+        Some("standard output".to_owned())
     }
 }
 
@@ -171,6 +177,9 @@ impl Sink for Printer {
             },
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Progress::failed(accepted, DeliveryError::Closed)
+            }
+            Err(error) if self.settings.is_watched => {
+                Progress::failed(accepted, DeliveryError::Failed(error))
             }
             Err(error) => Progress::failed(accepted, DeliveryError::Unavailable(error)),
         }

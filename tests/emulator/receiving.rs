@@ -99,9 +99,9 @@ async fn refusals_have_the_services_conditions_and_texts() {
         ),
         (
             &first,
-            "amqp.annotation.x-opt-offset > '999999'",
+            "amqp.annotation.x-opt-offset > '9223372036854775807'",
             "com.microsoft:argument-error",
-            "The supplied offset '999999' is invalid.",
+            "The supplied offset '9223372036854775807' is invalid.",
         ),
         (
             &first,

@@ -41,3 +41,66 @@ fn a_file_that_is_no_toml_is_told_with_its_line_and_not_shown() {
     assert!(ended.stderr.contains("line 2"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
+
+/// What is said of this configuration.
+fn said(toml: &str, variables: &[(&str, &str)]) -> String {
+    let ended = daemon(&file(toml), variables).wait();
+    assert_eq!(ended.status.code(), Some(78), "{}", ended.stderr);
+    ended.stderr
+}
+
+const HUB: &str = "[[hub]]\nconnection_string = \"Endpoint=sb://h;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=e\"\n";
+const SINK: &str = "[[sink]]\nname = \"a\"\ntype = \"stdout\"\n";
+
+#[test]
+fn a_configuration_that_would_lose_or_garble_everything_is_refused() {
+    for (toml, expected) in [
+        (
+            "hub = []\nsink = []\n".to_owned(),
+            "write at least one [[hub]] table",
+        ),
+        (
+            format!("sink = []\n{HUB}"),
+            "write at least one [[sink]] table",
+        ),
+        (
+            format!("{HUB}{HUB}{SINK}"),
+            "two tables name the same event hub",
+        ),
+        (format!("{HUB}{SINK}{SINK}"), "two sinks are named \"a\""),
+        (
+            format!("{HUB}{SINK}[[sink]]\nname = \"b\"\ntype = \"stdout\"\n"),
+            "two sinks write to standard output",
+        ),
+        (
+            format!("{HUB}{SINK}[[route]]\nsinks = []\n"),
+            "route[0].sinks: names no sink",
+        ),
+        (
+            format!("{HUB}{SINK}[[route]]\nmessage = []\nsinks = [\"a\"]\n"),
+            "route[0].message: names none",
+        ),
+    ] {
+        let said = said(&toml, &[]);
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_variable_names_the_variable() {
+    let said = said(
+        &format!("{HUB}{SINK}"),
+        &[
+            ("DATAVERSE_LISTENER__HUB__START", "hunter2"),
+            ("DATAVERSE_LISTENER__HUB__CONNECTION_STRING", "hunter2"),
+        ],
+    );
+    for name in [
+        "START: hub[0].start",
+        "CONNECTION_STRING: hub[0].connection_string",
+    ] {
+        let expected = format!("environment variable DATAVERSE_LISTENER__HUB__{name}");
+        assert!(said.contains(&expected), "{expected:?} is not in {said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+}

@@ -126,14 +126,50 @@ fn without_any_hub_the_variable_is_named() {
 }
 
 #[test]
-fn a_key_given_as_an_argument_is_not_repeated_in_a_usage_error() {
-    let arguments = [
-        "listen",
-        "--connection-string",
-        "SharedAccessKey=hunter2",
-        "--no-such-option",
-    ];
-    let ended = Program::start(&mut command(arguments)).wait();
+fn a_key_on_the_command_line_is_not_repeated_in_a_usage_error() {
+    let key = "Endpoint=sb://h;SharedAccessKeyName=k;SharedAccessKey=hunter2";
+    for arguments in [
+        vec!["listen", "--connection-string", key, "--no-such-option"],
+        vec!["listen", key],
+        vec!["listen", "--from", key],
+        vec!["simulate", "--rate", key],
+        vec![key],
+    ] {
+        let ended = Program::start(&mut command(arguments.clone())).wait();
+        assert_eq!(ended.status.code(), Some(64), "{arguments:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+    let option = format!("--format={key}");
+    let ended = Program::start(&mut command(["listen", &option])).wait();
+    assert!(
+        ended.stderr.contains("***") && !ended.stderr.contains("hunter2"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_misspelt_log_level_is_told() {
+    let ended = Program::start(&mut command(["listen", "--log", "inof"])).wait();
     assert_eq!(ended.status.code(), Some(64));
-    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no log level"), "{}", ended.stderr);
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_a_command_that_somebody_watches() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "3"]);
+    let mut listen = command(["listen", "--from", "earliest"]);
+    listen.env("EVENTHUB_CONNECTION_STRING", hub.connection_string());
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = Program::start_with_stdout(&mut listen, full).wait();
+    assert_eq!(ended.status.code(), Some(74), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot write to sink"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -36,7 +36,7 @@ fn a_second_signal_does_not_wait_for_a_reader_that_does_not_read() {
     let mut silent = command(["run", "--config", file.path.to_str().unwrap()]);
     silent.env("DATAVERSE_LISTENER_LOG", "trace");
     let mut program = Program::start_with_stdout(&mut silent, output);
-    program.says("sequence_number=300");
+    program.says("sequence_number=100");
     program.signal("TERM");
     program.says("SIGTERM: stopping");
     program.signal("TERM");
@@ -128,4 +128,63 @@ fn the_daemon_waits_for_a_hub_that_is_not_there_yet() {
         program = Some(waiting);
     });
     assert_eq!(program.unwrap().documents(1).len(), 1);
+}
+
+#[test]
+fn one_hub_that_is_away_does_not_hold_up_another() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "2"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let away = format!(
+        "[[hub]]\nconnection_string = \"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=v;UseDevelopmentEmulator=true;EntityPath=h\"\n"
+    );
+    let file = file(&format!("{away}{}{CONSOLE}", hub_table(&hub)));
+    let mut program = daemon(&file, &[]);
+    assert_eq!(program.documents(2).len(), 2);
+    program.says("refused");
+    program.signal("TERM");
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_drain_that_outlasts_its_time_is_told_and_is_no_failure() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "3"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    let mut stuck = command([
+        "run",
+        "--config",
+        file.path.to_str().unwrap(),
+        "--grace",
+        "1",
+    ]);
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut program = Program::start_with_stdout(&mut stuck, full);
+    program.says("delivery failed");
+    program.signal("TERM");
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left behind"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_daemon_whose_output_nobody_reads_any_more_ends_with_an_error() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "2000", "--seed", "4"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    let ended = daemon(&file, &[]).hang_up_and_wait();
+    assert_eq!(ended.status.code(), Some(74), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("nobody reads its output"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -111,11 +111,16 @@ impl Program {
         );
     }
 
-    /// Reads one line and closes the pipe, as `head -1` does; what it says when that ends it well.
-    pub(crate) fn hang_up(mut self) -> String {
+    /// Reads one line and closes the pipe, as `head -1` does.
+    pub(crate) fn hang_up_and_wait(mut self) -> Ended {
         self.line();
         self.stdout = channel().1;
-        let ended = self.wait();
+        self.wait()
+    }
+
+    /// The same; what it says when that ends it well.
+    pub(crate) fn hang_up(self) -> String {
+        let ended = self.hang_up_and_wait();
         assert!(
             ended.status.success(),
             "{:?} {}",

@@ -189,8 +189,8 @@ await check("receive from latest", async () => {
 });
 
 await check("a position above the end is refused", async () => {
-  const receiver = new Receiver("0", { offset: "99999999", isInclusive: true });
-  await receiver.fails("The supplied offset '99999999' is invalid");
+  const receiver = new Receiver("0", { offset: "9223372036854775807", isInclusive: true });
+  await receiver.fails("The supplied offset '9223372036854775807' is invalid");
   await receiver.stop();
 });
 

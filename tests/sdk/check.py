@@ -202,8 +202,8 @@ def latest():
 
 
 def position_above_the_end():
-    receiver = Receiver("0", "99999999", True)
-    receiver.fails("The supplied offset '99999999' is invalid")
+    receiver = Receiver("0", "9223372036854775807", True)
+    receiver.fails("The supplied offset '9223372036854775807' is invalid")
     receiver.stop()
 
 
