@@ -74,15 +74,17 @@ pub enum Body {
     Unreadable {
         /// What there was instead, as a fragment: "the message has no body".
         reason: String,
+        /// What there was, as AMQP encodes it; of a sequence its elements, one behind the other.
+        encoded: Bytes,
     },
 }
 
 impl Body {
-    /// The payload, empty where it is unreadable.
+    /// The payload, or what there was instead of it, as AMQP encodes it.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Unreadable { .. } => &[],
+            Self::Unreadable { encoded, .. } => encoded,
         }
     }
 }

@@ -274,7 +274,7 @@ async fn a_body_that_is_no_bytes_is_an_event_all_the_same() {
     world.append(1..2);
     let mut receiver = world.receiver("earliest");
     let event = next(&mut receiver).await;
-    assert!(matches!(&event.body, Body::Unreadable { reason } if reason.contains("list")));
+    assert!(matches!(&event.body, Body::Unreadable { reason, .. } if reason.contains("list")));
     expect(&mut receiver, 1..2).await;
 }
 

@@ -90,9 +90,13 @@ impl Simulate {
         let summary = simulator::simulate(hub_of(config), options, shutdown.stop_token())
             .await
             .map_err(|error| failure(&error))?;
+        let events = match summary.posted {
+            1 => "1 event".to_owned(),
+            posted => format!("{posted} events"),
+        };
         say(&format!(
-            "posted {} events, {} bytes, to \"{name}\"",
-            summary.posted, summary.bytes
+            "posted {events}, {} bytes, to \"{name}\"",
+            summary.bytes
         ));
         Ok(Exit::Fine)
     }

@@ -50,7 +50,7 @@ impl Message {
     pub fn decode(source: Arc<Source>, event: Event) -> Self {
         let content = match &event.body {
             Body::Bytes(body) => decode(body, &event),
-            Body::Unreadable { reason } => Content::Undecodable {
+            Body::Unreadable { reason, .. } => Content::Undecodable {
                 format: None,
                 reason: reason.clone(),
             },

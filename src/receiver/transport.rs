@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, crypto::ring};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::connection_string::ConnectionString;
@@ -43,8 +43,19 @@ pub(crate) async fn connect(target: &ConnectionString) -> io::Result<Box<dyn Str
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| io::Error::other("the host is neither a DNS name nor an IP address"))?;
     let connector = TlsConnector::from(tls_config()?);
-    let stream = within("TLS handshake", connector.connect(name, stream)).await?;
-    Ok(Box::new(stream))
+    let stream = within("TLS handshake", connector.connect(name, stream)).await;
+    Ok(Box::new(stream.map_err(plainer)?))
+}
+
+/// What answers TLS with something else is most often an emulator.
+fn plainer(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidMessage(_)) => io::Error::other(
+            "it does not speak TLS; for an emulator add UseDevelopmentEmulator=true to the connection string",
+        ),
+        _ => error,
+    }
 }
 
 async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {

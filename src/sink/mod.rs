@@ -344,6 +344,7 @@ mod tests {
             properties: Properties::default(),
             body: Body::Unreadable {
                 reason: "the message has no body".into(),
+                encoded: bytes::Bytes::new(),
             },
         };
         Message::decode(Arc::new(source), event)

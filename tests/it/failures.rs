@@ -91,6 +91,20 @@ fn a_refused_port_is_named() {
 }
 
 #[test]
+fn an_emulator_that_is_taken_for_the_service_is_told_apart() {
+    let hub = Hub::start(1);
+    let plain = hub
+        .connection_string()
+        .replace("UseDevelopmentEmulator=true;", "");
+    check(
+        &plain,
+        &[],
+        69,
+        &["does not speak TLS", "UseDevelopmentEmulator=true"],
+    );
+}
+
+#[test]
 fn a_connection_string_that_cannot_be_read_is_not_repeated() {
     for (text, said) in [
         ("hunter2", "connection string"),

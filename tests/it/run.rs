@@ -84,6 +84,22 @@ fn routes_choose_by_message_and_table() {
 }
 
 #[test]
+fn a_list_in_a_variable_has_commas() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "200", "--seed", "5"]);
+    let route = "[[route]]\ntable = \"nothing\"\nsinks = [\"console\"]\n";
+    let file = file(&format!("{}{CONSOLE}{route}", hub_table(&hub)));
+    let program = daemon(
+        &file,
+        &[("DATAVERSE_LISTENER__ROUTE__TABLE", "account, contact")],
+    );
+    for document in program.documents(10) {
+        let table = document["context"]["PrimaryEntityName"].as_str().unwrap();
+        assert!(["account", "contact"].contains(&table), "{table}");
+    }
+}
+
+#[test]
 fn a_variable_overrides_the_file() {
     let hub = Hub::start(1);
     hub.simulate(["--count", "2"]);

@@ -102,8 +102,15 @@ fn body(body: AmqpBody<LazyValue>) -> Body {
             Body::Bytes(bytes.into())
         }
         AmqpBody::Value(value) => value_body(value.0.as_slice()),
-        AmqpBody::Sequence(_) => unreadable("the message's body is an AMQP sequence".to_owned()),
-        AmqpBody::Empty => unreadable("the message has no body".to_owned()),
+        AmqpBody::Sequence(sequences) => {
+            let elements = sequences.into_iter().flat_map(|sequence| sequence.0);
+            let encoded = elements.fold(Vec::new(), |mut all, element| {
+                all.extend_from_slice(element.as_slice());
+                all
+            });
+            unreadable("the message's body is an AMQP sequence".to_owned(), encoded)
+        }
+        AmqpBody::Empty => unreadable("the message has no body".to_owned(), Vec::new()),
     }
 }
 
@@ -116,12 +123,18 @@ fn value_body(encoded: &[u8]) -> Body {
     match value {
         Some(Value::String(text)) => Body::Bytes(Bytes::from(text)),
         Some(Value::Binary(binary)) => Body::Bytes(binary.into_vec().into()),
-        _ => unreadable(format!("the message's body is an AMQP {kind}")),
+        _ => unreadable(
+            format!("the message's body is an AMQP {kind}"),
+            encoded.to_vec(),
+        ),
     }
 }
 
-fn unreadable(reason: String) -> Body {
-    Body::Unreadable { reason }
+fn unreadable(reason: String, encoded: Vec<u8>) -> Body {
+    Body::Unreadable {
+        reason,
+        encoded: encoded.into(),
+    }
 }
 
 /// The name of a type by the first byte of a value, its constructor (AMQP 1.0, section 1.6).
@@ -298,31 +311,41 @@ mod tests {
 
     #[test]
     fn any_other_body_is_unreadable_and_keeps_its_position() {
-        let check = |body: AmqpBody<Value>, expected: &str| {
+        let check = |body: AmqpBody<Value>, expected: &str, raw: &[u8]| {
             let event = sent(message(body)).unwrap();
             assert_eq!(event.sequence_number, SequenceNumber(7));
             match event.body {
-                Body::Unreadable { reason } => assert_eq!(reason, expected),
+                Body::Unreadable { reason, encoded } => {
+                    assert_eq!((&*reason, &*encoded), (expected, raw))
+                }
                 Body::Bytes(bytes) => panic!("{bytes:?}"),
             }
         };
-        let sequence = vec![AmqpSequence::from(vec![Value::Int(1)])];
+        let sequence = vec![AmqpSequence::from(vec![Value::Int(1), Value::Null])];
         check(
             AmqpBody::Sequence(sequence.into()),
             "the message's body is an AMQP sequence",
+            &[0x54, 1, 0x40],
         );
-        check(value(Value::Null), "the message's body is an AMQP null");
+        check(
+            value(Value::Null),
+            "the message's body is an AMQP null",
+            &[0x40],
+        );
         check(
             value(Value::Int(1)),
             "the message's body is an AMQP integer",
+            &[0x54, 1],
         );
         check(
             value(Value::List(vec![])),
             "the message's body is an AMQP list",
+            &[0x45],
         );
         check(
             value(Value::Map(OrderedMap::new())),
             "the message's body is an AMQP map",
+            &[0xc1, 1, 0],
         );
     }
 
@@ -337,7 +360,9 @@ mod tests {
         let reader = serde_amqp::read::SliceReader::new(&bytes);
         let message = AmqpBody::<LazyValue>::decode_message_from_reader(reader).unwrap();
         let expected = "the message's body is an AMQP list";
-        assert!(matches!(body(message.body), Body::Unreadable { reason } if reason == expected));
+        assert!(
+            matches!(body(message.body), Body::Unreadable { reason, .. } if reason == expected)
+        );
     }
 
     #[test]
@@ -345,7 +370,7 @@ mod tests {
         // Not by way of the encoder, which writes a null where there is nothing.
         let event = read(&PartitionId::new("0"), message(AmqpBody::Empty)).unwrap();
         let expected = "the message has no body";
-        assert!(matches!(event.body, Body::Unreadable { reason } if reason == expected));
+        assert!(matches!(event.body, Body::Unreadable { reason, .. } if reason == expected));
     }
 
     #[test]
