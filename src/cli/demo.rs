@@ -6,7 +6,7 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::exit::{Exit, Failure};
-use super::listen::{self, GRACE, Output, sentence};
+use super::listen::{self, GRACE, sentence};
 use super::say;
 use super::simulate::{self, rate};
 use crate::app::{App, AtStart};
@@ -33,8 +33,13 @@ pub(super) struct Demo {
     #[arg(long, value_name = "R/s", default_value = "5", value_parser = rate)]
     rate: f64,
 
-    #[command(flatten)]
-    output: Output,
+    /// How an event is printed
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    format: sink::StdoutFormat,
+
+    /// End after that many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: Option<u64>,
 }
 
 impl Demo {
@@ -81,12 +86,7 @@ impl Demo {
             files: Vec::new(),
             partition: None,
         };
-        let config = listen::config(
-            hub.clone(),
-            Vec::new(),
-            &self.output,
-            sink::StdoutFormat::Pretty,
-        );
+        let config = listen::config(hub.clone(), Vec::new(), self.format, self.events);
         let listening = App::new(config, AtStart::Fail, shutdown.clone()).run(|_| ());
         let posting = simulator::simulate(
             simulate::hub_of(hub.clone()),

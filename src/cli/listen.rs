@@ -41,13 +41,6 @@ pub(super) struct Listen {
     #[arg(long, value_name = "NAME", default_value = "$Default")]
     consumer_group: String,
 
-    #[command(flatten)]
-    output: Output,
-}
-
-/// What is printed, and for how long.
-#[derive(Debug, Args)]
-pub(super) struct Output {
     /// How an event is printed [default: pretty on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT")]
     format: Option<sink::StdoutFormat>,
@@ -69,12 +62,8 @@ impl Listen {
         shutdown
             .on_signals()
             .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
-        let config = config(
-            hub,
-            self.partitions,
-            &self.output,
-            sink::StdoutFormat::detect(),
-        );
+        let format = self.format.unwrap_or_else(sink::StdoutFormat::detect);
+        let config = config(hub, self.partitions, format, self.events);
         let summary = App::new(config, AtStart::Fail, shutdown)
             .run(announce)
             .await
@@ -98,17 +87,17 @@ pub(super) fn receiver_config(
         .map_err(|error| Failure::new(Exit::Usage, "listen", &error))
 }
 
-/// A configuration that prints the events of one hub.
+/// A configuration that prints the events of one hub, on a terminal or wherever somebody watches.
 pub(super) fn config(
     hub: receiver::Config,
     partitions: Vec<PartitionId>,
-    output: &Output,
     format: sink::StdoutFormat,
+    events: Option<u64>,
 ) -> Config {
     let stdout = sink::Stdout {
-        format: output.format.unwrap_or(format),
+        format,
         color: sink::Color::detect(),
-        events: output.events,
+        events,
         is_watched: true,
     };
     Config {

@@ -38,6 +38,7 @@ struct Cli {
     #[arg(
         long,
         global = true,
+        display_order = 900,
         value_name = "LEVEL",
         env = "DATAVERSE_LISTENER_LOG"
     )]

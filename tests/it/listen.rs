@@ -1,7 +1,6 @@
 //! What is printed of the events of a hub: completeness, order, positions, formats.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -181,21 +180,12 @@ fn a_closed_pipe_ends_it_quietly() {
 fn colour_is_for_terminals_and_no_color_is_honoured() {
     let hub = Hub::start(1);
     hub.simulate(["--count", "3"]);
-    // `script` gives the program a terminal; it comes with every Linux.
     for (no_color, is_colored) in [(None, true), (Some("1"), false)] {
-        let listen = format!(
-            "{} listen --from earliest --events 3",
-            env!("CARGO_BIN_EXE_dataverse-listener")
-        );
-        let mut terminal = Command::new("script");
-        terminal
-            .args(["-qec", &listen, "/dev/null"])
-            .env("EVENTHUB_CONNECTION_STRING", hub.connection_string());
-        terminal.env_remove("NO_COLOR");
-        if let Some(value) = no_color {
-            terminal.env("NO_COLOR", value);
-        }
-        let ended = Program::start(&mut terminal).wait();
+        let mut listen = command(["listen", "--from", "earliest", "--events", "3"]);
+        listen.env("EVENTHUB_CONNECTION_STRING", hub.connection_string());
+        listen.envs(no_color.map(|value| ("NO_COLOR", value)));
+        let ended = Program::start_on_terminal(listen).wait();
+        assert!(ended.status.success(), "{}", ended.stderr);
         let shown = ended.stdout.concat();
         assert!(shown.contains("[partition 0 #2]"), "{shown}");
         assert_eq!(shown.contains("\x1b["), is_colored, "{shown}");

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -70,6 +71,24 @@ impl Program {
             stderr,
             seen_stderr: String::new(),
         }
+    }
+
+    /// With its standard output going to a terminal.
+    pub(crate) fn start_on_terminal(mut command: Command) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let inside = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let mut program = Self::start_with_stdout(&mut command, inside);
+        program.stdout = lines(fs::File::from(terminal));
+        // The command holds our copy of the inside; reading ends when nobody has it any more.
+        drop(command);
+        program
     }
 
     /// The next line of standard output.
