@@ -149,9 +149,9 @@ async fn a_lost_connection_is_an_error_that_counts() {
         panic!("{error:?}")
     };
     assert!(
-        error
-            .to_string()
-            .starts_with(&format!("{posted} events were accepted and ")),
+        error.to_string().starts_with(&format!(
+            "posting ended after {posted} accepted events and "
+        )),
         "{error}"
     );
     assert!(receive(&emulator, "0", *posted as usize).await.len() as u64 >= *posted);

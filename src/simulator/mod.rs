@@ -147,7 +147,7 @@ pub enum SimulateError {
         reason: String,
     },
     /// The hub cannot be posted to, or no longer.
-    #[error("{posted} events were accepted and {unanswered} are without an answer")]
+    #[error("posting ended after {posted} accepted events and {unanswered} unanswered ones")]
     Hub {
         /// Events accepted before.
         posted: u64,

@@ -8,7 +8,7 @@
 #![cfg(feature = "emulator")]
 #![expect(
     clippy::unwrap_used,
-    reason = "a test fails by panicking, its helpers too"
+    reason = "a test fails by panicking, and so does what it calls"
 )]
 #![expect(
     clippy::future_not_send,
