@@ -102,7 +102,9 @@ impl Demo {
         let (listened, posted) = tokio::join!(listening, posting);
         let summary = listened.map_err(|error| Failure::of_app("listen", &error))?;
         posted.map_err(|error| simulate::failure(&error))?;
-        say(&sentence(&summary));
+        if summary.closed_sink.is_none() || self.events.is_some() {
+            say(&sentence(&summary));
+        }
         Ok(Exit::Fine)
     }
 }

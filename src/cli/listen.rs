@@ -68,7 +68,10 @@ impl Listen {
             .run(announce)
             .await
             .map_err(|error| Failure::of_app("listen", &error))?;
-        say(&sentence(&summary));
+        // Whoever closed the pipe has seen enough, and wants to hear no more.
+        if summary.closed_sink.is_none() || self.events.is_some() {
+            say(&sentence(&summary));
+        }
         Ok(Exit::Fine)
     }
 }
