@@ -9,7 +9,7 @@ use crate::event::Position;
 
 /// How much a partition may have in flight: received, and not yet completed by every sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Events.
     pub events: usize,
     /// Bytes of their bodies. One event larger than this may still be in flight alone.
@@ -18,7 +18,7 @@ pub struct Limit {
 
 /// The events of one partition that are in flight, in the partition's order.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Window {
     limit: Limit,
     in_flight: VecDeque<InFlight>,
     /// The ticket of the first entry of `in_flight`.
@@ -44,11 +44,11 @@ enum State {
 
 /// Names one event in flight. Sequence numbers cannot: they start again when a hub is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 impl Window {
     /// An empty window.
-    pub fn new(limit: Limit) -> Self {
+    pub(crate) fn new(limit: Limit) -> Self {
         Self {
             limit,
             in_flight: VecDeque::new(),
@@ -59,27 +59,22 @@ impl Window {
     }
 
     /// True when another event may be received.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.in_flight.len() < self.limit.events && self.bytes < self.limit.bytes
     }
 
     /// How many events wait for a checkpoint to pass them.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// True when nothing is in flight: the checkpoint is where receiving is.
-    pub fn is_empty(&self) -> bool {
-        self.in_flight.is_empty()
-    }
-
     /// True when waiting brings nothing more: every event is complete or abandoned.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.open == 0
     }
 
     /// Takes in the event received after all those before it.
-    pub fn begin(&mut self, position: Position, bytes: usize) -> Ticket {
+    pub(crate) fn begin(&mut self, position: Position, bytes: usize) -> Ticket {
         let ticket = Ticket(self.first + self.in_flight.len() as u64);
         self.bytes += bytes;
         self.open += 1;
@@ -92,7 +87,7 @@ impl Window {
     }
 
     /// Marks an event as safe with every sink, and gives the checkpoint where that moves it.
-    pub fn complete(&mut self, ticket: Ticket) -> Option<Position> {
+    pub(crate) fn complete(&mut self, ticket: Ticket) -> Option<Position> {
         self.settle(ticket, State::Complete);
         let mut checkpoint = None;
         while self
@@ -109,7 +104,7 @@ impl Window {
     }
 
     /// Marks an event that no sink will accept any more. It stays a hole: the checkpoint never passes it.
-    pub fn abandon(&mut self, ticket: Ticket) {
+    pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.settle(ticket, State::Abandoned);
     }
 
@@ -157,7 +152,7 @@ mod tests {
         assert_eq!(sequence(window.complete(tickets[0])), Some(7));
         assert_eq!(window.len(), 1);
         assert_eq!(sequence(window.complete(tickets[3])), Some(8));
-        assert!(window.is_empty());
+        assert_eq!(window.len(), 0);
     }
 
     #[test]
@@ -222,7 +217,7 @@ mod tests {
                 let run = done.iter().take_while(|done| **done).count();
                 prop_assert_eq!(last.map_or(0, |n| usize::try_from(n).unwrap() + 1), run);
             }
-            prop_assert!(window.is_empty());
+            prop_assert_eq!(window.len(), 0);
         }
     }
 }

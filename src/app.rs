@@ -45,7 +45,7 @@ const QUEUE: usize = 1024 * IN_FLIGHT.events;
 
 /// What to do when a hub cannot be reached at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtStart {
+pub(crate) enum AtStart {
     /// End with the reason: somebody is looking.
     Fail,
     /// Try again: the network may come up after the daemon.
@@ -54,7 +54,7 @@ pub enum AtStart {
 
 /// A daemon, ready to run.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     config: Config,
     at_start: AtStart,
     shutdown: Shutdown,
@@ -62,7 +62,7 @@ pub struct App {
 
 /// What a finished run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Events received.
     pub received: u64,
     /// Of them, events whose body could not be decoded.
@@ -77,7 +77,7 @@ pub struct Summary {
 
 /// Why the daemon did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum AppError {
+pub(crate) enum AppError {
     /// A sink could not be opened.
     #[error("cannot open sink \"{name}\"")]
     Sink {
@@ -153,7 +153,7 @@ struct Workers {
 
 impl App {
     /// A daemon that ends when `shutdown` says so.
-    pub fn new(config: Config, at_start: AtStart, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(config: Config, at_start: AtStart, shutdown: Shutdown) -> Self {
         Self {
             config,
             at_start,
@@ -168,7 +168,7 @@ impl App {
     /// # Errors
     /// When a sink cannot be opened or fails for good, or a hub or partition cannot be read and waiting
     /// would not help.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<Summary, AppError> {

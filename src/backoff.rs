@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The delays of one thing that is tried again and again.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     limit: Duration,
     failures: u32,
@@ -12,7 +12,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Delays from about `first` to about `limit`.
-    pub fn new(first: Duration, limit: Duration) -> Self {
+    pub(crate) fn new(first: Duration, limit: Duration) -> Self {
         Self {
             first,
             limit,
@@ -22,7 +22,7 @@ impl Backoff {
 
     /// The next delay: between the half and the whole of the doubled last one. `random` is drawn
     /// evenly from 0 to 1, so that those who failed together do not come back together.
-    pub fn next_delay(&mut self, random: f64) -> Duration {
+    pub(crate) fn next_delay(&mut self, random: f64) -> Duration {
         let factor = 2u32.saturating_pow(self.failures);
         self.failures = self.failures.saturating_add(1);
         let whole = self.first.saturating_mul(factor).min(self.limit);
@@ -30,7 +30,7 @@ impl Backoff {
     }
 
     /// Begins anew, after a success.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

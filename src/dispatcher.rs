@@ -13,7 +13,7 @@ use crate::sink::{Delivery, Receipt, Settled, Shipment, SinkHandle};
 
 /// The routes, the queues of the sinks, and what has passed so far.
 #[derive(Debug)]
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     routes: Routes,
     sinks: Vec<SinkHandle>,
     counts: Counts,
@@ -69,17 +69,17 @@ impl Dispatcher {
     }
 
     /// Events received, whatever became of them.
-    pub fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.counts.received.load(Relaxed)
     }
 
     /// Events whose body could not be decoded; they were delivered all the same.
-    pub fn undecodable(&self) -> u64 {
+    pub(crate) fn undecodable(&self) -> u64 {
         self.counts.undecodable.load(Relaxed)
     }
 
     /// Events that no route matched: completed without a delivery.
-    pub fn unrouted(&self) -> u64 {
+    pub(crate) fn unrouted(&self) -> u64 {
         self.counts.unrouted.load(Relaxed)
     }
 

@@ -60,28 +60,33 @@
 //!   the queues of the sinks have room for just that.
 //! - No secret in a log, an error or `Debug`: see [`secret::Secret`].
 
-pub mod ack;
-pub mod app;
-pub mod backoff;
-pub mod causes;
-pub mod checkpoint;
+#![expect(
+    rustdoc::private_intra_doc_links,
+    reason = "the map is for those who read the source: cargo doc --document-private-items"
+)]
+
+mod ack;
+mod app;
+mod backoff;
+mod causes;
+mod checkpoint;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod context;
 pub mod decoder;
-pub mod dispatcher;
+mod dispatcher;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod event;
-pub mod message;
-pub mod partition;
-pub mod pretty;
+mod message;
+mod partition;
+mod pretty;
 pub mod receiver;
-pub mod route;
+mod route;
 pub mod secret;
-pub mod settings;
-pub mod shutdown;
+mod settings;
+mod shutdown;
 #[cfg(feature = "emulator")]
 pub mod simulator;
-pub mod sink;
-pub mod telemetry;
+mod sink;
+mod telemetry;

@@ -20,7 +20,7 @@ use crate::sink::Settled;
 
 /// One partition of one event hub, from its receiver to its checkpoint.
 #[derive(Debug)]
-pub struct Partition {
+pub(crate) struct Partition {
     source: Arc<Source>,
     receiver: Receiver,
     dispatcher: Arc<Dispatcher>,
@@ -33,7 +33,7 @@ pub struct Partition {
 
 /// How a partition ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Events received and not completed: they will be received again.
     pub left_behind: usize,
     /// Why it ended by itself, where nobody asked it to.

@@ -5,7 +5,7 @@ use crate::settings::{Mistake, Settings};
 
 /// Every route of the configuration. With none, every sink gets every message.
 #[derive(Debug, Clone, Default)]
-pub struct Routes(Vec<Route>);
+pub(crate) struct Routes(Vec<Route>);
 
 /// One `[[route]]` table with its sinks resolved.
 #[derive(Debug, Clone)]
@@ -15,18 +15,18 @@ struct Route {
 }
 
 /// A sink by its place in the configuration.
-pub type SinkId = usize;
+pub(crate) type SinkId = usize;
 
 /// One `[[route]]` table as written: what matches, and the names of the sinks.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     filter: Filter,
     sinks: Vec<String>,
 }
 
 /// What a message must be. An absent list matches everything; names match in any case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Names of Dataverse messages: `Create`, `Update`, the name of a custom API.
     pub message: Option<Vec<String>>,
     /// Logical names of the primary table: `account`.
@@ -35,7 +35,7 @@ pub struct Filter {
 
 impl Config {
     /// Reads one `[[route]]` table; `known` are the names of the sinks there are.
-    pub fn read(mut settings: Settings, known: &[&str]) -> (Self, Vec<Mistake>) {
+    pub(crate) fn read(mut settings: Settings, known: &[&str]) -> (Self, Vec<Mistake>) {
         let filter = Filter {
             message: settings.optional("message"),
             table: settings.optional("table"),
@@ -66,7 +66,7 @@ impl Config {
 
 impl Routes {
     /// Resolves the sinks of `routes` by their names, in the order of `sinks`.
-    pub fn new(routes: &[Config], sinks: &[&str]) -> Self {
+    pub(crate) fn new(routes: &[Config], sinks: &[&str]) -> Self {
         let resolve = |route: &Config| Route {
             filter: route.filter.clone(),
             sinks: route
@@ -81,7 +81,7 @@ impl Routes {
     /// The sinks for `message`, each once, out of `sinks` in all; none when no route matches it.
     ///
     /// An undecodable message goes to every sink: nobody can tell which route it would have matched.
-    pub fn sinks_for(&self, message: &Message, sinks: usize) -> Vec<SinkId> {
+    pub(crate) fn sinks_for(&self, message: &Message, sinks: usize) -> Vec<SinkId> {
         if self.0.is_empty() || matches!(message.content, Content::Undecodable { .. }) {
             return (0..sinks).collect();
         }

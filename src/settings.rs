@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// A table such as `[[sink]]`, its place in the file, and what was found wrong in it so far.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     path: String,
     origin: String,
     values: BTreeMap<String, Value>,
@@ -27,7 +27,7 @@ pub struct Settings {
 
 /// One thing to correct in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// Where the value came from: a file's path, or "environment variable NAME".
     pub origin: String,
     /// The key with its tables, `sink[0].type`; empty where the whole file is meant.
@@ -48,7 +48,7 @@ impl fmt::Display for Mistake {
 }
 
 /// A type that a key can have.
-pub trait Setting: Sized {
+pub(crate) trait Setting: Sized {
     /// What the value must be, to follow "must be".
     const EXPECTED: &'static str;
 
@@ -58,7 +58,7 @@ pub trait Setting: Sized {
 
 impl Settings {
     /// The table `value` found under `path`; a value that is no table is one mistake and reads as empty.
-    pub fn new(path: impl Into<String>, value: Value) -> Self {
+    pub(crate) fn new(path: impl Into<String>, value: Value) -> Self {
         let mut settings = Self {
             path: path.into(),
             origin: value.origin().unwrap_or_default().to_owned(),
@@ -82,19 +82,19 @@ impl Settings {
     }
 
     /// Says where values come from that do not know it themselves: those of the file.
-    pub fn set_origin(&mut self, origin: String) {
+    pub(crate) fn set_origin(&mut self, origin: String) {
         self.origin = origin;
     }
 
     /// True when `key` is absent or a list, be it an empty one.
-    pub fn is_list(&self, key: &str) -> bool {
+    pub(crate) fn is_list(&self, key: &str) -> bool {
         self.values
             .get(key)
             .is_none_or(|value| matches!(value.kind, ValueKind::Array(_)))
     }
 
     /// The value of `key`, or none where it is absent; one of the wrong type is a mistake and none.
-    pub fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+    pub(crate) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.known.push(key);
         let value = self.values.remove(key)?;
         let read = T::read(value);
@@ -106,12 +106,12 @@ impl Settings {
     }
 
     /// The value of `key`, or `default` where it is absent or mistaken.
-    pub fn with_default<T: Setting>(&mut self, key: &'static str, default: T) -> T {
+    pub(crate) fn with_default<T: Setting>(&mut self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }
 
     /// The value of `key`; its absence is a mistake.
-    pub fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+    pub(crate) fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         let is_absent = !self.values.contains_key(key);
         let value = self.optional(key);
         if is_absent {
@@ -121,7 +121,7 @@ impl Settings {
     }
 
     /// The text of `key` as a `T`; a text that does not parse is a mistake with `T`'s own reason.
-    pub fn parsed<T>(&mut self, key: &'static str) -> Option<T>
+    pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<T>
     where
         T: FromStr,
         T::Err: fmt::Display,
@@ -137,7 +137,7 @@ impl Settings {
     }
 
     /// The text of `key` as one of the values of `T`, as the command line knows them; another text is a mistake.
-    pub fn choice<T: clap::ValueEnum>(&mut self, key: &'static str) -> Option<T> {
+    pub(crate) fn choice<T: clap::ValueEnum>(&mut self, key: &'static str) -> Option<T> {
         let text: String = self.optional(key)?;
         let choice = T::from_str(&text, false).ok();
         if choice.is_none() {
@@ -151,7 +151,7 @@ impl Settings {
     }
 
     /// The tables of an array such as `[[sink]]`, each with its place; none where it is absent.
-    pub fn tables(&mut self, key: &'static str) -> Vec<Self> {
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         self.known.push(key);
         let Some(value) = self.values.remove(key) else {
             return Vec::new();
@@ -170,7 +170,7 @@ impl Settings {
     }
 
     /// The table under `key`, empty where it is absent.
-    pub fn table(&mut self, key: &'static str) -> Self {
+    pub(crate) fn table(&mut self, key: &'static str) -> Self {
         self.known.push(key);
         let value = self.values.remove(key);
         self.child(
@@ -188,7 +188,7 @@ impl Settings {
     }
 
     /// Notes that `key` of this table is wrong; an empty `key` means the table itself.
-    pub fn mistake(&mut self, key: &str, reason: impl Into<String>) {
+    pub(crate) fn mistake(&mut self, key: &str, reason: impl Into<String>) {
         let origin = self.origins.get(key).unwrap_or(&self.origin);
         self.mistakes.push(Mistake {
             origin: origin.clone(),
@@ -206,12 +206,12 @@ impl Settings {
     }
 
     /// The mistakes so far, for a table whose keys cannot all be known.
-    pub fn into_mistakes(self) -> Vec<Mistake> {
+    pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
     }
 
     /// The mistakes of this table, with a mistake for every key that was never asked for.
-    pub fn finish(mut self) -> Vec<Mistake> {
+    pub(crate) fn finish(mut self) -> Vec<Mistake> {
         for (key, _) in std::mem::take(&mut self.values) {
             let reason = match nearest(&key, &self.known) {
                 Some(known) => format!("unknown key; did you mean \"{known}\"?"),
@@ -224,7 +224,7 @@ impl Settings {
 }
 
 /// The name in `known` that `name` was probably meant to be.
-pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
     known
         .iter()
@@ -261,7 +261,7 @@ impl Setting for PathBuf {
 }
 
 /// What the origin of a value out of the environment begins with.
-pub const VARIABLE: &str = "environment variable ";
+pub(crate) const VARIABLE: &str = "environment variable ";
 
 /// A list of texts; one text stands for a list of one. A variable has commas between them.
 impl Setting for Vec<String> {

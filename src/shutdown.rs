@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Tells every part of the process to stop, and later to give up waiting. Clones share one state.
 #[derive(Debug, Clone)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     stop: CancellationToken,
     force: CancellationToken,
     grace: Duration,
@@ -20,7 +20,7 @@ pub struct Shutdown {
 
 impl Shutdown {
     /// Nothing is asked yet; draining may take `grace`.
-    pub fn new(grace: Duration) -> Self {
+    pub(crate) fn new(grace: Duration) -> Self {
         Self {
             stop: CancellationToken::new(),
             force: CancellationToken::new(),
@@ -33,7 +33,7 @@ impl Shutdown {
     ///
     /// # Errors
     /// When the signals cannot be registered.
-    pub fn on_signals(&self) -> io::Result<()> {
+    pub(crate) fn on_signals(&self) -> io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let shutdown = self.clone();
         std::thread::Builder::new()
@@ -58,49 +58,44 @@ impl Shutdown {
     }
 
     /// Asks everything to stop. The grace period begins.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopped_at.get_or_init(Instant::now);
         self.stop.cancel();
     }
 
     /// True once something has asked to stop.
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
     /// True once waiting was cut short by a second signal.
-    pub fn is_forced(&self) -> bool {
+    pub(crate) fn is_forced(&self) -> bool {
         self.force.is_cancelled()
     }
 
     /// Completes when something asks to stop.
-    pub async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
 
     /// A token that is cancelled when something asks to stop.
-    pub fn stop_token(&self) -> CancellationToken {
+    pub(crate) fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// A token that is cancelled when nothing shall be waited for any longer.
-    pub fn force_token(&self) -> CancellationToken {
+    pub(crate) fn force_token(&self) -> CancellationToken {
         self.force.clone()
     }
 
     /// Completes when draining has had its time: the grace period since the stop, or force.
-    pub async fn expired(&self) {
+    pub(crate) async fn expired(&self) {
         self.stop.cancelled().await;
         let deadline = *self.stopped_at.get_or_init(Instant::now) + self.grace;
         tokio::select! {
             () = self.force.cancelled() => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
-    }
-
-    /// Nothing shall be waited for any longer.
-    pub fn force(&self) {
-        self.force.cancel();
     }
 }
 

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// # Errors
 /// When `filter` cannot be read, or logging was started before.
-pub fn start(filter: &str) -> Result<(), TelemetryError> {
+pub(crate) fn start(filter: &str) -> Result<(), TelemetryError> {
     let targets = targets(filter).ok_or(TelemetryError::Filter)?;
     // journald and container runtimes stamp each line themselves; a person wants the time.
     let is_stamped = std::env::var_os("JOURNAL_STREAM").is_some();
@@ -44,7 +44,7 @@ fn targets(filter: &str) -> Option<Targets> {
 
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
+pub(crate) enum TelemetryError {
     /// The filter is not a level nor a list of targets with levels.
     #[error("that is no log level; give error, warn, info, debug or trace")]
     Filter,

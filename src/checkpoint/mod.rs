@@ -15,7 +15,7 @@ use crate::settings::{Mistake, Settings, nearest};
 /// Keeps the last delivered position of each partition.
 ///
 /// An implementation keeps and finds; when to write, and trying again, are the partition loop's.
-pub trait CheckpointStore: Debug + Send + Sync {
+pub(crate) trait CheckpointStore: Debug + Send + Sync {
     /// The last delivered event of a partition, or none where nothing was kept.
     fn load<'a>(
         &'a self,
@@ -34,15 +34,19 @@ pub trait CheckpointStore: Debug + Send + Sync {
 
 /// Why a checkpoint was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub(crate) enum CheckpointError {
     /// The store could not be reached or refused; trying again may help.
+    #[expect(
+        dead_code,
+        reason = "memory cannot fail; the stores that can are to come"
+    )]
     #[error("the checkpoint store is unavailable")]
     Unavailable(#[source] std::io::Error),
 }
 
 /// The `[checkpoint]` table as the daemon uses it.
 #[derive(Debug, Clone, Copy)]
-pub struct Config {
+pub(crate) struct Config {
     open: Open,
 }
 
@@ -53,7 +57,7 @@ const KINDS: &[(&str, Open)] = &[("memory", || Box::new(memory::Memory::default(
 
 impl Config {
     /// Reads the `[checkpoint]` table: `store = "memory"` where it is absent.
-    pub fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
+    pub(crate) fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
         let store = settings.with_default("store", "memory".to_owned());
         let open = KINDS.iter().find(|(name, _)| *name == store);
         if open.is_none() {
@@ -64,7 +68,7 @@ impl Config {
     }
 
     /// Opens the store.
-    pub fn open(self) -> Box<dyn CheckpointStore> {
+    pub(crate) fn open(self) -> Box<dyn CheckpointStore> {
         (self.open)()
     }
 }

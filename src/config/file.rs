@@ -32,7 +32,7 @@ const MOST: usize = 99;
 ///
 /// # Errors
 /// Every mistake that is found, each with its origin and key, and never a value.
-pub fn load(
+pub(crate) fn load(
     path: &Path,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {

@@ -10,11 +10,11 @@ use crate::route;
 use crate::settings::Mistake;
 use crate::sink;
 
-pub use file::load;
+pub(crate) use file::load;
 
 /// Everything that a daemon needs to know.
 #[derive(Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// The `[[hub]]` tables: what to read.
     pub hubs: Vec<receiver::Config>,
     /// The partitions to read, of every hub; all of them where none is named.
@@ -30,7 +30,7 @@ pub struct Config {
 /// Everything that is wrong with a configuration, at once.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// One entry for each thing to correct.
     pub mistakes: Vec<Mistake>,
 }

@@ -13,11 +13,11 @@ use crate::context::WireFormat;
 use crate::decoder::{self, Decoded, Hint};
 use crate::event::{Body, Event, Properties, Source};
 
-pub use schema::SCHEMA;
+pub(crate) use schema::SCHEMA;
 
 /// One event on its way to the sinks. As JSON it is the message document described in the README.
 #[derive(Debug)]
-pub struct Message {
+pub(crate) struct Message {
     /// The hub and consumer group that it was read from.
     pub source: Arc<Source>,
     /// The event as it was received, its body included.
@@ -28,7 +28,7 @@ pub struct Message {
 
 /// What the body of a message says.
 #[derive(Debug)]
-pub enum Content {
+pub(crate) enum Content {
     /// A Dataverse execution context.
     Context {
         /// The context, and how it was written.
@@ -47,7 +47,7 @@ pub enum Content {
 
 impl Message {
     /// Decodes the body of `event`.
-    pub fn decode(source: Arc<Source>, event: Event) -> Self {
+    pub(crate) fn decode(source: Arc<Source>, event: Event) -> Self {
         let content = match &event.body {
             Body::Bytes(body) => decode(body, &event),
             Body::Unreadable { reason, .. } => Content::Undecodable {
@@ -63,7 +63,7 @@ impl Message {
     }
 
     /// The context, where there is one.
-    pub fn context(&self) -> Option<&crate::context::ExecutionContext> {
+    pub(crate) fn context(&self) -> Option<&crate::context::ExecutionContext> {
         match &self.content {
             Content::Context { decoded, .. } => Some(&decoded.context),
             Content::Undecodable { .. } => None,

@@ -1,7 +1,7 @@
 //! The JSON Schema of the message document, with the context's schema bundled in it.
 
 /// The schema of [`super::Message`] as JSON: draft 2020-12, complete in one text.
-pub const SCHEMA: &str = concat!(
+pub(crate) const SCHEMA: &str = concat!(
     r##"{
 "$schema": "https://json-schema.org/draft/2020-12/schema",
 "$id": "urn:dataverse-listener:message",

@@ -21,7 +21,7 @@ use value::{Brief, Name, Quoted};
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write_message(
+pub(crate) fn write_message(
     message: &Message,
     is_colored: bool,
     output: &mut impl io::Write,
@@ -44,7 +44,7 @@ pub fn write_message(
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write_context(
+pub(crate) fn write_context(
     decoded: &Decoded,
     is_truncated: bool,
     is_colored: bool,

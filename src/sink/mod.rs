@@ -21,7 +21,7 @@ use crate::causes::Causes;
 use crate::message::Message;
 use crate::settings::{Mistake, Settings, nearest};
 
-pub use stdout::{Color, Format as StdoutFormat, Stdout};
+pub(crate) use stdout::{Color, Format as StdoutFormat, Stdout};
 
 /// Every kind of sink. To add one: its file, its line here, its example in `config/`.
 const KINDS: &[(&str, Parse)] = &[("stdout", stdout::parse)];
@@ -29,7 +29,7 @@ const KINDS: &[(&str, Parse)] = &[("stdout", stdout::parse)];
 type Parse = fn(Settings) -> (Box<dyn SinkConfig>, Vec<Mistake>);
 
 /// The settings of one sink, read and checked; nothing is opened yet.
-pub trait SinkConfig: Debug + Send + Sync {
+pub(crate) trait SinkConfig: Debug + Send + Sync {
     /// Opens the sink and starts its worker.
     ///
     /// # Errors
@@ -46,14 +46,14 @@ pub trait SinkConfig: Debug + Send + Sync {
 ///
 /// An implementation does not queue, wait or try again: it attempts once and says how far it came.
 /// The worker calls again with the messages that were not accepted.
-pub trait Sink: Send + 'static {
+pub(crate) trait Sink: Send + 'static {
     /// Delivers `messages` in their order, as many of them as it can.
     fn deliver(&mut self, messages: &[Delivery]) -> impl Future<Output = Progress> + Send;
 }
 
 /// How far [`Sink::deliver`] came with a batch.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// That many messages, from the first on, are safe with the sink.
     pub accepted: usize,
     /// Why the next one is not, where the batch was not finished.
@@ -71,7 +71,7 @@ impl Progress {
 
 /// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
+pub(crate) enum DeliveryError {
     /// Not now: a full disk, an interrupted call. Waiting helps.
     #[error("the sink is unavailable")]
     Unavailable(#[source] io::Error),
@@ -86,7 +86,7 @@ pub enum DeliveryError {
 /// A message on its way to one sink. Dropped before the sink's worker has it
 /// accepted, it was not delivered.
 #[derive(Debug, Clone)]
-pub struct Delivery(Arc<Shipment>);
+pub(crate) struct Delivery(Arc<Shipment>);
 
 /// A message and those who still have to accept it.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Delivery {
     }
 
     /// What to deliver.
-    pub fn message(&self) -> &Message {
+    pub(crate) fn message(&self) -> &Message {
         &self.0.message
     }
 
@@ -154,7 +154,7 @@ impl Delivery {
 
 /// One `[[sink]]` table as the daemon uses it.
 #[derive(Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// The name that routes and logs know it by.
     pub name: String,
     /// The settings of its kind.
@@ -163,7 +163,7 @@ pub struct Config {
 
 impl Config {
     /// Reads one `[[sink]]` table; none where its kind is not known.
-    pub fn read(mut settings: Settings) -> (Option<Self>, Vec<Mistake>) {
+    pub(crate) fn read(mut settings: Settings) -> (Option<Self>, Vec<Mistake>) {
         let name = settings.required::<String>("name");
         let kind = settings.required::<String>("type");
         let Some(kind) = kind else {
@@ -189,7 +189,7 @@ fn unknown_kind(kind: &str) -> String {
 
 /// The receiving end of a sink's queue, and what its worker must know.
 #[derive(Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     name: Arc<str>,
     deliveries: mpsc::Receiver<Delivery>,
     force: CancellationToken,
@@ -205,7 +205,7 @@ pub(crate) struct SinkHandle {
 }
 
 /// A running sink; it ends when its queue is closed and empty, when the sink closes or fails, or by force.
-pub type SinkWorker = tokio::task::JoinHandle<io::Result<()>>;
+pub(crate) type SinkWorker = tokio::task::JoinHandle<io::Result<()>>;
 
 /// A queue for the sink `name` with room for `capacity` messages; `force` ends its worker where it stands.
 pub(crate) fn queue(name: &str, capacity: usize, force: CancellationToken) -> (SinkHandle, Queue) {

@@ -11,7 +11,7 @@ use crate::settings::{Mistake, Settings};
 
 /// The settings of a sink of type `stdout`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stdout {
+pub(crate) struct Stdout {
     /// How a message is printed.
     pub format: Format,
     /// Whether pretty output is coloured.
@@ -24,7 +24,7 @@ pub struct Stdout {
 
 /// How a message is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A few lines for a person.
     Pretty,
     /// The message as one JSON document a line.
@@ -36,7 +36,7 @@ pub enum Format {
 
 /// Whether pretty output is coloured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Color {
+pub(crate) enum Color {
     /// Plain text.
     #[default]
     Never,
@@ -46,7 +46,7 @@ pub enum Color {
 
 impl Color {
     /// Colour on a terminal, unless the user set NO_COLOR to anything (<https://no-color.org>).
-    pub fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if io::stdout().is_terminal() && !refused {
             Self::Always
@@ -58,7 +58,7 @@ impl Color {
 
 impl Format {
     /// What suits whoever reads: pretty on a terminal, JSON elsewhere.
-    pub fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         if io::stdout().is_terminal() {
             Self::Pretty
         } else {
