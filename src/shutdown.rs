@@ -78,7 +78,8 @@ impl Shutdown {
         self.stop.cancelled().await;
     }
 
-    /// A token that is cancelled when something asks to stop.
+    /// A token that is cancelled when something asks to stop, for those who know no more of a shutdown.
+    #[cfg(feature = "emulator")]
     pub(crate) fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }

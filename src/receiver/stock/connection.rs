@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::is_vague;
 use super::guard::Guarded;
-use super::heartbeat::{Overheard, PeerIdle};
+use super::heartbeat::{Listener, PeerIdle};
 use super::request::{Answer, Requests};
 use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::event::{PartitionId, SequenceNumber};
@@ -59,8 +59,8 @@ impl Connection {
             .map_err(Failure::Unreachable)?;
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
         let (leash, stream) = Leash::tie(stream, bound);
-        let stream = Guarded::new(stream, leash.clone());
-        let (peer_idle, stream) = Overheard::new(stream);
+        let (peer_idle, listener) = Listener::new();
+        let stream = Guarded::new(stream, leash.clone(), listener);
         let cut = CutOnDrop(leash);
         let container = format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..));
         let open = fe2o3_amqp::Connection::builder()

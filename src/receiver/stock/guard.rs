@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::constructor::Flaw;
+use super::heartbeat::Listener;
 use super::walk::{Subject, Walk};
 use super::{MAX_FRAME_SIZE, MAX_MESSAGE_SIZE};
 use crate::receiver::seam::Failure;
@@ -46,17 +47,20 @@ pub(super) struct Guarded<S> {
     stream: S,
     leash: Leash,
     follower: Follower,
+    listener: Listener,
     /// Why the stream ends, once what came before has been read.
     offence: Option<Failure>,
 }
 
 impl<S> Guarded<S> {
-    /// Guards a stream that is about to speak AMQP, and that this leash cuts.
-    pub(super) fn new(stream: S, leash: Leash) -> Self {
+    /// Guards a stream that is about to speak AMQP, and that this leash cuts. The listener hears what
+    /// is harmless.
+    pub(super) fn new(stream: S, leash: Leash, listener: Listener) -> Self {
         Self {
             stream,
             leash,
             follower: Follower::default(),
+            listener,
             offence: None,
         }
     }
@@ -76,6 +80,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 buf.set_filled(before + offence.harmless);
                 this.offence = Some(offence.cause);
             }
+            this.listener.hear(&buf.filled()[before..]);
         }
         if buf.filled().len() == before
             && let Some(cause) = this.offence.take()
@@ -433,7 +438,7 @@ mod tests {
     async fn read(bytes: &[u8], pieces: &[usize]) -> (Vec<u8>, Option<String>) {
         let (near, mut far) = duplex(bytes.len().max(1));
         let (leash, stream) = Leash::tie(near, usize::MAX);
-        let mut stream = Guarded::new(stream, leash.clone());
+        let mut stream = Guarded::new(stream, leash.clone(), Listener::new().1);
         far.write_all(bytes).await.unwrap();
         drop(far);
         let mut read = Vec::new();

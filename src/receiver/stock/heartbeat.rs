@@ -3,15 +3,11 @@
 //!
 //! Source: AMQP 1.0, sections 2.2 (version negotiation), 2.3 (framing) and 2.4.5 (idle time-out).
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fe2o3_amqp::types::performatives::Open;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// We say something at least this often, whatever the peer puts up with.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -36,29 +32,23 @@ impl PeerIdle {
     }
 }
 
-/// A stream that is listened to until the peer's open frame has come in.
+/// Listens to what comes in until the peer's open frame has come.
 #[derive(Debug)]
-pub(super) struct Overheard<S> {
-    stream: S,
+pub(super) struct Listener {
     heard: Option<Vec<u8>>,
     idle: PeerIdle,
 }
 
-impl<S> Overheard<S> {
-    /// Listens to a stream that is about to speak AMQP.
-    pub(super) fn new(stream: S) -> (PeerIdle, Self) {
+impl Listener {
+    /// Listens from the first byte on, and tells what it hears by the first of the pair.
+    pub(super) fn new() -> (PeerIdle, Self) {
         let idle = PeerIdle::default();
-        (
-            idle.clone(),
-            Self {
-                stream,
-                heard: Some(Vec::new()),
-                idle,
-            },
-        )
+        let heard = Some(Vec::new());
+        (idle.clone(), Self { heard, idle })
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
+    /// Takes in the bytes that came next.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
         let Some(heard) = &mut self.heard else { return };
         heard.extend_from_slice(&bytes[..bytes.len().min(MAX_HEARD - heard.len())]);
         match find_open(heard) {
@@ -107,53 +97,9 @@ fn find_open(mut bytes: &[u8]) -> Search {
     Search::GoOn
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.hear(&buf.filled()[before..]);
-        poll
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use fe2o3_amqp::types::performatives::Open;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
 
@@ -186,38 +132,31 @@ mod tests {
         .concat()
     }
 
-    async fn heartbeat_after(bytes: &[u8], piece: usize) -> Duration {
-        let (near, mut far) = duplex(1 << 20);
-        let (idle, mut stream) = Overheard::new(near);
-        far.write_all(bytes).await.unwrap();
-        drop(far);
-        let mut buf = vec![0; piece];
-        while stream.read(&mut buf).await.unwrap() > 0 {}
+    fn heartbeat_after(bytes: &[u8], piece: usize) -> Duration {
+        let (idle, mut listener) = Listener::new();
+        bytes.chunks(piece).for_each(|piece| listener.hear(piece));
         idle.heartbeat()
     }
 
-    #[tokio::test]
-    async fn a_third_of_the_peers_idle_time_out_is_heard_however_it_is_cut() {
+    #[test]
+    fn a_third_of_the_peers_idle_time_out_is_heard_however_it_is_cut() {
         for piece in [1, 7, 4096] {
-            let heartbeat = heartbeat_after(&opening(Some(6_000)), piece).await;
+            let heartbeat = heartbeat_after(&opening(Some(6_000)), piece);
             assert_eq!(heartbeat, Duration::from_secs(2), "{piece}");
         }
     }
 
-    #[tokio::test]
-    async fn a_peer_that_names_no_time_out_or_an_odd_one_gets_a_bounded_heartbeat() {
-        assert_eq!(heartbeat_after(&opening(None), 4096).await, LONGEST);
-        assert_eq!(
-            heartbeat_after(&opening(Some(u32::MAX)), 4096).await,
-            LONGEST
-        );
-        assert_eq!(heartbeat_after(&opening(Some(1)), 4096).await, SHORTEST);
+    #[test]
+    fn a_peer_that_names_no_time_out_or_an_odd_one_gets_a_bounded_heartbeat() {
+        assert_eq!(heartbeat_after(&opening(None), 4096), LONGEST);
+        assert_eq!(heartbeat_after(&opening(Some(u32::MAX)), 4096), LONGEST);
+        assert_eq!(heartbeat_after(&opening(Some(1)), 4096), SHORTEST);
     }
 
-    #[tokio::test]
-    async fn what_is_no_amqp_is_passed_on_unheard() {
-        assert_eq!(heartbeat_after(&[0; 100], 4096).await, LONGEST);
-        assert_eq!(heartbeat_after(&[0xff; 100_000], 4096).await, LONGEST);
-        assert_eq!(heartbeat_after(&frame(0, &[0xff; 20]), 4096).await, LONGEST);
+    #[test]
+    fn what_is_no_amqp_is_passed_on_unheard() {
+        assert_eq!(heartbeat_after(&[0; 100], 4096), LONGEST);
+        assert_eq!(heartbeat_after(&[0xff; 100_000], 4096), LONGEST);
+        assert_eq!(heartbeat_after(&frame(0, &[0xff; 20]), 4096), LONGEST);
     }
 }
