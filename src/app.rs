@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::dispatcher::Dispatcher;
 use crate::event::PartitionId;
 use crate::partition::{Ended, Partition};
-use crate::receiver::{self, EventHub, Receiver, ReceiverError, Retry, StartPosition};
+use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::route::Routes;
 use crate::shutdown::Shutdown;
 use crate::sink::{self, SinkWorker};
@@ -287,11 +287,9 @@ impl App {
                 Ok(partitions) => return Ok(partitions),
                 Err(error) => error,
             };
-            let delay = match error.retry() {
-                _ if self.at_start == AtStart::Fail => return Err(error),
-                Retry::Never => return Err(error),
-                Retry::Now => backoff.next_delay(fastrand::f64()),
-                Retry::After(least) => backoff.next_delay(fastrand::f64()).max(least),
+            let delay = error.retry().wait(backoff.next_delay(fastrand::f64()));
+            let Some(delay) = delay.filter(|_| self.at_start == AtStart::Wait) else {
+                return Err(error);
             };
             tracing::warn!(error = %Causes(&error), retry_in = ?delay, "event hub not reached");
             tokio::time::sleep(delay).await;

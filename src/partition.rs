@@ -159,12 +159,13 @@ impl Partition {
         let mut batch = Vec::new();
         while !self.window.is_settled() || self.unsaved.is_some() {
             let is_waiting = !self.window.is_settled();
-            let retry = backoff.next_delay(fastrand::f64());
+            // A delay is drawn when it is waited for: it grows with saves that failed, with nothing else.
+            let delayed = async { tokio::time::sleep(backoff.next_delay(fastrand::f64())).await };
             tokio::select! {
                 biased;
                 _ = settled.recv_many(&mut batch, self.limit.events), if is_waiting => {}
                 () = &mut expired => return,
-                () = tokio::time::sleep(retry), if !is_waiting => {}
+                () = delayed, if !is_waiting => {}
             }
             self.complete(&mut batch).await;
         }

@@ -1,6 +1,8 @@
 //! A text that must not be seen: a key, a token, a connection string.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// Holds a secret and shows `***` wherever it is printed; [`Secret::reveal`] is the only way to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -10,6 +12,14 @@ impl Secret {
     /// Takes the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Takes the text of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn from_file(path: &Path) -> io::Result<Self> {
+        std::fs::read_to_string(path).map(Self)
     }
 
     /// The text itself, for the one place that signs or sends with it.

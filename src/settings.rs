@@ -223,6 +223,15 @@ impl Settings {
     }
 }
 
+/// What to say of a `name` that stands in no table of kinds: the nearest one, or those there are.
+pub(crate) fn unknown<T>(what: &str, name: &str, kinds: &[(&str, T)]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
+    match nearest(name, &names) {
+        Some(near) => format!("unknown {what}; did you mean \"{near}\"?"),
+        None => format!("unknown {what}; there is {}", names.join(", ")),
+    }
+}
+
 /// The name in `known` that `name` was probably meant to be.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), known);

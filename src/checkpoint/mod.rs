@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use futures_util::future::BoxFuture;
 
 use crate::event::{PartitionId, Position, Source};
-use crate::settings::{Mistake, Settings, nearest};
+use crate::settings::{Mistake, Settings, unknown};
 
 /// Keeps the last delivered position of each partition.
 ///
@@ -61,7 +61,7 @@ impl Config {
         let store = settings.with_default("store", "memory".to_owned());
         let open = KINDS.iter().find(|(name, _)| *name == store);
         if open.is_none() {
-            settings.mistake("store", unknown_kind(&store));
+            settings.mistake("store", unknown("store", &store, KINDS));
         }
         let (_, open) = open.unwrap_or(&KINDS[0]);
         (Self { open: *open }, settings.finish())
@@ -76,13 +76,5 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self { open: KINDS[0].1 }
-    }
-}
-
-fn unknown_kind(store: &str) -> String {
-    let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    match nearest(store, &names) {
-        Some(near) => format!("unknown store; did you mean \"{near}\"?"),
-        None => format!("unknown store; there is {}", names.join(", ")),
     }
 }

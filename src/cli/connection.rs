@@ -34,15 +34,10 @@ impl Connection {
     /// The connection string, from wherever it was given.
     pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
         let text = match (&self.connection_string_file, &self.connection_string) {
-            (Some(file), _) => std::fs::read_to_string(file)
-                .map(Secret::new)
-                .map_err(|error| {
-                    Failure::new(
-                        Exit::NoInput,
-                        &format!("read the connection string from {}", file.display()),
-                        &error,
-                    )
-                })?,
+            (Some(file), _) => Secret::from_file(file).map_err(|error| {
+                let what = format!("read the connection string from {}", file.display());
+                Failure::new(Exit::NoInput, &what, &error)
+            })?,
             (None, Some(text)) => text.clone(),
             (None, None) => {
                 return Err(Failure::plain(

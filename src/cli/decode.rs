@@ -52,10 +52,11 @@ const LARGEST: u64 = 32 << 20;
 impl Decode {
     pub(super) fn execute(self) -> Result<Exit, Failure> {
         let mut exit = Exit::Fine;
+        let is_colored = Color::detect() == Color::Always;
         let mut output = io::BufWriter::new(io::stdout().lock());
         for file in &self.files {
             let printed = match self.decode(file) {
-                Ok(decoded) => self.print(&decoded, &mut output),
+                Ok(decoded) => self.print(&decoded, is_colored, &mut output),
                 Err((worse, reason)) => {
                     say(&format!("{}: {reason}", file.display()));
                     if exit != Exit::Data {
@@ -84,20 +85,17 @@ impl Decode {
         decoded.map_err(|error| (Exit::Data, error.to_string()))
     }
 
-    fn print(&self, decoded: &Decoded, output: &mut impl Write) -> io::Result<()> {
-        let is_truncated = decoded.context.is_truncated();
+    fn print(
+        &self,
+        decoded: &Decoded,
+        is_colored: bool,
+        output: &mut impl Write,
+    ) -> io::Result<()> {
+        // Without an event nobody has flagged it: the context itself tells whether it is truncated.
+        let document = decoded.document(false);
         match self.output {
-            Output::Json => serde_json::to_writer(&mut *output, &decoded.document(is_truncated))?,
-            Output::Pretty => {
-                let mut text = Vec::new();
-                pretty::write_context(
-                    decoded,
-                    is_truncated,
-                    Color::detect() == Color::Always,
-                    &mut text,
-                )?;
-                output.write_all(&text)?;
-            }
+            Output::Json => serde_json::to_writer(&mut *output, &document)?,
+            Output::Pretty => pretty::write_context(&document, is_colored, output)?,
         }
         output.write_all(b"\n")
     }

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::exit::{Exit, Failure};
 use super::listen::{self, GRACE, sentence};
-use super::say;
 use super::simulate::{self, rate};
+use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart};
 use crate::emulator::{Emulator, Options};
 use crate::receiver::{ConnectionString, StartPosition};
@@ -44,10 +44,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
-        let shutdown = Shutdown::new(GRACE);
-        shutdown
-            .on_signals()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let shutdown = shutdown_on_signals(GRACE)?;
         let emulator = Emulator::start(Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ..Options::default()
@@ -86,13 +83,16 @@ impl Demo {
             files: Vec::new(),
             partition: None,
         };
-        let config = listen::config(hub.clone(), Vec::new(), self.format, self.events);
-        let listening = App::new(config, AtStart::Fail, shutdown.clone()).run(|_| ());
         let posting = simulator::simulate(
-            simulate::hub_of(hub.clone()),
+            simulator::Hub {
+                connection_string: hub.connection_string.clone(),
+                event_hub: hub.event_hub.clone(),
+            },
             options,
             shutdown.stop_token(),
         );
+        let config = listen::config(hub, Vec::new(), self.format, self.events);
+        let listening = App::new(config, AtStart::Fail, shutdown.clone()).run(|_| ());
         // Either one ending ends the other: a closed output stops the listener, which stops the posting.
         let posting = async {
             let posted = posting.await;

@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::listen::GRACE;
-use super::say;
+use super::{say, shutdown_on_signals};
 use crate::emulator::{Emulator, Options};
 use crate::secret::Secret;
-use crate::shutdown::Shutdown;
 
 /// Serve an event hub on this machine, for development
 ///
@@ -63,10 +62,7 @@ impl Serve {
         } else if !self.listen.ip().is_loopback() {
             tracing::warn!(address = %self.listen, "anyone who reaches this address knows the key; give --key");
         }
-        let shutdown = Shutdown::new(GRACE);
-        shutdown
-            .on_signals()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let shutdown = shutdown_on_signals(GRACE)?;
         let emulator = Emulator::start(options).await.map_err(|error| {
             Failure::new(
                 Exit::Unavailable,

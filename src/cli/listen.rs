@@ -6,12 +6,11 @@ use clap::Args;
 
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
-use super::say;
+use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart, Summary};
 use crate::config::Config;
 use crate::event::PartitionId;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
-use crate::shutdown::Shutdown;
 use crate::{checkpoint, sink};
 
 /// Print the events of a hub as they arrive
@@ -58,10 +57,7 @@ impl Listen {
             &self.consumer_group,
             self.from,
         )?;
-        let shutdown = Shutdown::new(GRACE);
-        shutdown
-            .on_signals()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let shutdown = shutdown_on_signals(GRACE)?;
         let format = self.format.unwrap_or_else(sink::StdoutFormat::detect);
         let config = config(hub, self.partitions, format, self.events);
         let summary = App::new(config, AtStart::Fail, shutdown)

@@ -17,9 +17,11 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::shutdown::Shutdown;
 use crate::telemetry;
 use exit::{Exit, Failure};
 
@@ -152,6 +154,15 @@ fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit
     // A write to a pipe that nobody reads can block for ever; the process does not wait for it.
     runtime.shutdown_background();
     outcome
+}
+
+/// What ends a command that runs until it is told to: SIGTERM and SIGINT.
+fn shutdown_on_signals(grace: Duration) -> Result<Shutdown, Failure> {
+    let shutdown = Shutdown::new(grace);
+    shutdown
+        .on_signals()
+        .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+    Ok(shutdown)
 }
 
 /// A line for the person at the terminal. Nobody is left to tell when standard error is gone.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::shutdown_on_signals;
 use crate::app::{App, AtStart, Summary};
 use crate::config;
-use crate::shutdown::Shutdown;
 
 /// Run as a daemon, as a configuration file says
 ///
@@ -38,10 +38,7 @@ impl Run {
         let config = config::load(&self.config, variables).map_err(|error| {
             Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
         })?;
-        let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
-        shutdown
-            .on_signals()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let shutdown = shutdown_on_signals(Duration::from_secs(self.grace.into()))?;
         let summary = App::new(config, AtStart::Wait, shutdown.clone())
             .run(|hubs| {
                 for (hub, partitions) in hubs {

@@ -6,10 +6,8 @@ use clap::Args;
 
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
-use super::listen::{GRACE, receiver_config};
-use super::say;
-use crate::receiver::{self, StartPosition};
-use crate::shutdown::Shutdown;
+use super::listen::GRACE;
+use super::{say, shutdown_on_signals};
 use crate::simulator::{self, Options, SimulateError};
 
 /// Post execution contexts to a hub, as Dataverse would
@@ -63,16 +61,10 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 impl Simulate {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
         let connection_string = self.connection.connection_string()?;
-        let config = receiver_config(
-            connection_string,
-            self.connection.hub.as_deref(),
-            "$Default",
-            StartPosition::Latest,
-        )?;
-        let shutdown = Shutdown::new(GRACE);
-        shutdown
-            .on_signals()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
+        let event_hub = connection_string
+            .event_hub_or(self.connection.hub.as_deref())
+            .map_err(|error| Failure::new(Exit::Usage, "simulate", &error))?;
+        let shutdown = shutdown_on_signals(GRACE)?;
         let count = match (self.count, self.files.is_empty()) {
             (None, true) => Some(simulator::DEFAULT_COUNT),
             (count, _) => count,
@@ -86,8 +78,12 @@ impl Simulate {
             files: self.files,
             partition: self.partition,
         };
-        let name = config.event_hub.clone();
-        let summary = simulator::simulate(hub_of(config), options, shutdown.stop_token())
+        let name = event_hub.clone();
+        let hub = simulator::Hub {
+            connection_string,
+            event_hub,
+        };
+        let summary = simulator::simulate(hub, options, shutdown.stop_token())
             .await
             .map_err(|error| failure(&error))?;
         let events = match summary.posted {
@@ -99,14 +95,6 @@ impl Simulate {
             summary.bytes
         ));
         Ok(Exit::Fine)
-    }
-}
-
-/// Where to post, out of what to read.
-pub(super) fn hub_of(config: receiver::Config) -> simulator::Hub {
-    simulator::Hub {
-        connection_string: config.connection_string,
-        event_hub: config.event_hub,
     }
 }
 

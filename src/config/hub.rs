@@ -1,6 +1,6 @@
 //! The `[[hub]]` table: what to read, and the secret that opens it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::receiver::{self, ConnectionString, StartPosition};
 use crate::secret::Secret;
@@ -32,9 +32,10 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
             return None;
         }
         (Some(inline), None) => ("connection_string", inline),
-        (None, Some(file)) => match from_file(&file) {
+        (None, Some(file)) => match Secret::from_file(&file) {
             Ok(text) => ("connection_string_file", text),
-            Err(reason) => {
+            Err(error) => {
+                let reason = format!("{} cannot be read: {error}", file.display());
                 settings.mistake("connection_string_file", reason);
                 return None;
             }
@@ -52,10 +53,4 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
         .parse()
         .map_err(|error: receiver::ConnectionStringError| settings.mistake(key, error.to_string()))
         .ok()
-}
-
-fn from_file(path: &Path) -> Result<Secret, String> {
-    std::fs::read_to_string(path)
-        .map(Secret::new)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }

@@ -33,8 +33,8 @@ pub(crate) enum Content {
     Context {
         /// The context, and how it was written.
         decoded: Box<Decoded>,
-        /// True when Dataverse said, or the context shows, that parts were left out for size.
-        is_truncated: bool,
+        /// True when Dataverse said that parts were left out for size.
+        is_flagged: bool,
     },
     /// Nothing that could be decoded. It is a message all the same.
     Undecodable {
@@ -81,7 +81,7 @@ fn decode(body: &[u8], event: &Event) -> Content {
     };
     match decoder::decode(body, hint) {
         Ok(decoded) => Content::Context {
-            is_truncated: says_truncated(&event.properties) || decoded.context.is_truncated(),
+            is_flagged: says_truncated(&event.properties),
             decoded: Box::new(decoded),
         },
         Err(error) => Content::Undecodable {
@@ -129,9 +129,9 @@ impl Serialize for Message {
         match content {
             Content::Context {
                 decoded,
-                is_truncated,
+                is_flagged,
             } => {
-                map.serialize_entry("context", &decoded.document(*is_truncated))?;
+                map.serialize_entry("context", &decoded.document(*is_flagged))?;
             }
             Content::Undecodable { format, reason } => {
                 map.serialize_entry(

@@ -11,8 +11,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::context::{Bag, ExecutionContext, Target, Value};
-use crate::decoder::Decoded;
+use crate::context::{Bag, Document, ExecutionContext, Target, Value};
 use crate::event::Event;
 use crate::message::{Content, Message};
 use value::{Brief, Name, Quoted};
@@ -31,10 +30,8 @@ pub(crate) fn write_message(
     let written = match &message.content {
         Content::Context {
             decoded,
-            is_truncated,
-        } => page
-            .context(&decoded.context, Some(event))
-            .and_then(|()| page.notes(decoded, *is_truncated)),
+            is_flagged,
+        } => page.document(&decoded.document(*is_flagged), Some(event)),
         Content::Undecodable { reason, .. } => page.undecodable(event, reason),
     };
     page.finish(written, output)
@@ -45,15 +42,12 @@ pub(crate) fn write_message(
 /// # Errors
 /// When `output` cannot be written.
 pub(crate) fn write_context(
-    decoded: &Decoded,
-    is_truncated: bool,
+    document: &Document<'_>,
     is_colored: bool,
     output: &mut impl io::Write,
 ) -> io::Result<()> {
     let mut page = Page::new(is_colored);
-    let written = page
-        .context(&decoded.context, None)
-        .and_then(|()| page.notes(decoded, is_truncated));
+    let written = page.document(document, None);
     page.finish(written, output)
 }
 
@@ -114,6 +108,11 @@ impl Page {
         } else {
             write!(self.text, "{what}")
         }
+    }
+
+    fn document(&mut self, document: &Document<'_>, event: Option<&Event>) -> fmt::Result {
+        self.context(document.context, event)?;
+        self.notes(document)
     }
 
     fn context(&mut self, context: &ExecutionContext, event: Option<&Event>) -> fmt::Result {
@@ -240,12 +239,12 @@ impl Page {
         }
     }
 
-    fn notes(&mut self, decoded: &Decoded, is_truncated: bool) -> fmt::Result {
-        if is_truncated {
+    fn notes(&mut self, document: &Document<'_>) -> fmt::Result {
+        if document.truncated {
             self.text.push_str("\n    ");
             self.paint(YELLOW, "TRUNCATED: too large for Dataverse to send; columns, images and parent are missing")?;
         }
-        for note in &decoded.notes {
+        for note in document.notes {
             self.text.push_str("\n    ");
             self.paint(YELLOW, format_args!("note: {}", Name(&note.to_string())))?;
         }

@@ -67,6 +67,26 @@ pub enum ConnectionStringError {
     },
 }
 
+/// It is not known which event hub is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HubNameError {
+    /// Nobody named it.
+    #[error(
+        "no event hub is named: add EntityPath to the connection string, or give the hub's name"
+    )]
+    Missing,
+    /// It was named twice, and not alike.
+    #[error(
+        "the connection string says EntityPath={entity_path}, but the hub is named {name}: leave one out"
+    )]
+    Conflicting {
+        /// What the connection string says.
+        entity_path: String,
+        /// What was said beside it.
+        name: String,
+    },
+}
+
 impl ConnectionString {
     /// The fully qualified namespace: the host as it was given, without scheme, port and brackets.
     pub fn namespace(&self) -> &str {
@@ -81,6 +101,24 @@ impl ConnectionString {
     /// The event hub (`EntityPath`), absent where the string is for a whole namespace.
     pub fn event_hub(&self) -> Option<&str> {
         self.event_hub.as_deref()
+    }
+
+    /// The hub that is meant: the one of `EntityPath`, or else the one named beside it.
+    ///
+    /// # Errors
+    /// When neither names a hub, or each another one.
+    pub fn event_hub_or(&self, name: Option<&str>) -> Result<String, HubNameError> {
+        match (self.event_hub(), name) {
+            (Some(path), Some(name)) if !path.eq_ignore_ascii_case(name) => {
+                Err(HubNameError::Conflicting {
+                    entity_path: path.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
+            (Some(path), _) => Ok(path.to_owned()),
+            (None, Some(name)) => Ok(name.to_owned()),
+            (None, None) => Err(HubNameError::Missing),
+        }
     }
 
     /// What proves that its holder may receive.

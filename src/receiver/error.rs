@@ -108,6 +108,17 @@ pub enum Retry {
     Never,
 }
 
+impl Retry {
+    /// How long to wait where the backoff says `delay`; none where waiting does not help.
+    pub fn wait(self, delay: Duration) -> Option<Duration> {
+        match self {
+            Self::Now => Some(delay),
+            Self::After(least) => Some(least.max(delay)),
+            Self::Never => None,
+        }
+    }
+}
+
 /// How long a throttled client stays away, at least.
 const BUSY_DELAY: Duration = Duration::from_secs(4);
 /// How often to look again for what worked before and is refused now.

@@ -21,7 +21,7 @@ mod wire;
 
 use std::sync::Arc;
 
-pub use connection_string::{ConnectionString, ConnectionStringError, Credential};
+pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use error::{ReceiverError, Retry};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
@@ -62,46 +62,15 @@ impl Config {
         consumer_group: &str,
         start: StartPosition,
     ) -> Result<Self, HubNameError> {
-        let event_hub = match (connection_string.event_hub(), event_hub) {
-            (Some(path), Some(name)) if !path.eq_ignore_ascii_case(name) => {
-                return Err(HubNameError::Conflicting {
-                    entity_path: path.to_owned(),
-                    name: name.to_owned(),
-                });
-            }
-            (Some(path), _) => path.to_owned(),
-            (None, Some(name)) => name.to_owned(),
-            (None, None) => return Err(HubNameError::Missing),
-        };
         Ok(Self {
+            event_hub: connection_string.event_hub_or(event_hub)?,
             connection_string,
-            event_hub,
             consumer_group: consumer_group.to_owned(),
             start,
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         })
     }
-}
-
-/// It is not known which event hub is meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HubNameError {
-    /// Nobody named it.
-    #[error(
-        "no event hub is named: add EntityPath to the connection string, or give the hub's name"
-    )]
-    Missing,
-    /// It was named twice, and not alike.
-    #[error(
-        "the connection string says EntityPath={entity_path}, but the hub is named {name}: leave one out"
-    )]
-    Conflicting {
-        /// What the connection string says.
-        entity_path: String,
-        /// What was said beside it.
-        name: String,
-    },
 }
 
 /// One event hub, read through one consumer group.

@@ -260,10 +260,8 @@ impl Receiver {
         }
         let error = self.judge(failure, position_refused);
         let delay = self.backoff.next_delay(fastrand::f64());
-        let delay = match self.verdict(&error) {
-            Retry::Never => return Err(error),
-            Retry::Now => delay,
-            Retry::After(least) => least.max(delay),
+        let Some(delay) = self.verdict(&error).wait(delay) else {
+            return Err(error);
         };
         self.tell_loss(&error, delay);
         self.state = State::Waiting(Box::pin(sleep(delay)));

@@ -19,7 +19,7 @@ use crate::ack::Ticket;
 use crate::backoff::Backoff;
 use crate::causes::Causes;
 use crate::message::Message;
-use crate::settings::{Mistake, Settings, nearest};
+use crate::settings::{Mistake, Settings, unknown};
 
 pub(crate) use stdout::{Color, Format as StdoutFormat, Stdout};
 
@@ -171,19 +171,11 @@ impl Config {
             return (None, settings.into_mistakes());
         };
         let Some((_, parse)) = KINDS.iter().find(|(known, _)| *known == kind) else {
-            settings.mistake("type", unknown_kind(&kind));
+            settings.mistake("type", unknown("type of sink", &kind, KINDS));
             return (None, settings.into_mistakes());
         };
         let (kind, mistakes) = parse(settings);
         (name.map(|name| Self { name, kind }), mistakes)
-    }
-}
-
-fn unknown_kind(kind: &str) -> String {
-    let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    match nearest(kind, &names) {
-        Some(near) => format!("unknown type of sink; did you mean \"{near}\"?"),
-        None => format!("unknown type of sink; there is {}", names.join(", ")),
     }
 }
 
