@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 
 use crate::event::Position;
 
-/// How much a partition may have in flight: received, and not yet completed by every sink.
+/// How much a partition may have in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// Events.
+    /// Events received that no checkpoint may pass yet, those completed behind a hole among them.
     pub events: usize,
-    /// Bytes of their bodies. One event larger than this may still be in flight alone.
+    /// Bytes of memory taken by those not yet completed by every sink: the others are gone from it. One
+    /// event larger than this may still be in flight alone.
     pub bytes: usize,
 }
 
@@ -23,6 +24,7 @@ pub(crate) struct Window {
     in_flight: VecDeque<InFlight>,
     /// The ticket of the first entry of `in_flight`.
     first: u64,
+    /// Of the events still open.
     bytes: usize,
     /// How many entries of `in_flight` are still open.
     open: usize,
@@ -97,7 +99,6 @@ impl Window {
         {
             let done = self.in_flight.pop_front()?;
             self.first += 1;
-            self.bytes -= done.bytes;
             checkpoint = Some(done.position);
         }
         checkpoint
@@ -117,6 +118,7 @@ impl Window {
         if let Some(event) = entry.filter(|event| event.state == State::Open) {
             event.state = state;
             self.open -= 1;
+            self.bytes -= event.bytes;
         }
     }
 }
@@ -190,6 +192,18 @@ mod tests {
         assert!(!by_bytes.has_room());
         by_bytes.complete(giant);
         assert!(by_bytes.has_room());
+    }
+
+    #[test]
+    fn what_is_complete_behind_a_hole_takes_no_bytes_but_counts() {
+        let mut window = window(3, 100);
+        window.begin(position(0), 60);
+        for number in 1..3 {
+            let ticket = window.begin(position(number), 60);
+            assert!(!window.has_room());
+            window.complete(ticket);
+            assert_eq!(window.has_room(), number < 2);
+        }
     }
 
     #[test]

@@ -1,47 +1,37 @@
 //! From a configuration to a running daemon: who talks to whom, in one screen.
 
+mod sinks;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use crate::ack::Limit;
 use crate::backoff::Backoff;
 use crate::causes::Causes;
-use crate::checkpoint::{CheckpointError, CheckpointStore};
-use crate::config::Config;
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
+use crate::config::{self, Config};
 use crate::dispatcher::Dispatcher;
+use crate::duplicates::Duplicates;
 use crate::event::PartitionId;
-use crate::partition::{Ended, Partition};
+use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::route::Routes;
 use crate::shutdown::Shutdown;
-use crate::sink::{self, SinkWorker};
-
-/// What a partition may have received and not yet delivered to every sink, at the most.
-const IN_FLIGHT: Limit = Limit {
-    events: 2048,
-    bytes: 4 << 20,
-};
-
-/// What all partitions together may have so, in bytes: many partitions get less each.
-const ALL_IN_FLIGHT: usize = 32 << 20;
+use sinks::Sinks;
 
 /// What the service may send ahead of the partitions, of all of them together.
 const ALL_PREFETCHED: usize = 64 << 20;
 
 /// However many partitions there are, each may take in so much.
 const LEAST: usize = 1 << 20;
-
-/// Room in the queue of a sink for all that may be in flight, so that dispatching never waits for a
-/// slow sink: the partitions' windows are the bound. No hub has more partitions than this is for.
-const QUEUE: usize = 1024 * IN_FLIGHT.events;
 
 /// What to do when a hub cannot be reached at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +59,12 @@ pub(crate) struct Summary {
     pub undecodable: u64,
     /// Of them, events that no route matched.
     pub unrouted: u64,
+    /// Of them, events that repeat another one, delivered or suppressed.
+    pub duplicates: u64,
+    /// Events that went to the dead-letter sink.
+    pub dead_lettered: u64,
+    /// Events that were given up, as the configuration wants.
+    pub skipped: u64,
     /// Of them, events that were not delivered to every sink: they will be received again.
     pub left_behind: u64,
     /// The sink that closed and so ended the run.
@@ -97,6 +93,9 @@ pub(crate) enum AppError {
     /// A hub or a partition cannot be read, and waiting would not help.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),
+    /// The store of the checkpoints could not be opened.
+    #[error("cannot open the checkpoints")]
+    Store(#[source] CheckpointError),
     /// It is not known how far a partition was delivered; starting elsewhere would skip or repeat events.
     #[error("cannot read the checkpoint of partition {partition}")]
     Checkpoint {
@@ -144,13 +143,6 @@ enum Turn {
     Over,
 }
 
-/// The sinks at work.
-struct Workers {
-    running: Vec<(Arc<str>, SinkWorker)>,
-    /// Ends them where they stand.
-    end: CancellationToken,
-}
-
 impl App {
     /// A daemon that ends when `shutdown` says so.
     pub(crate) fn new(config: Config, at_start: AtStart, shutdown: Shutdown) -> Self {
@@ -172,15 +164,40 @@ impl App {
         mut self,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<Summary, AppError> {
-        let (dispatcher, workers) = self.start_sinks()?;
+        // Before the sinks: where another daemon has it, they are that one's too.
+        let checkpoints = self.config.checkpoint.open().map_err(AppError::Store)?;
+        let configs = std::mem::take(&mut self.config.sinks);
+        let names: Vec<&str> = configs.iter().map(|sink| sink.name.as_str()).collect();
+        let routes = Routes::new(
+            &self.config.routes,
+            &names,
+            self.config.dead_letter.sink.as_deref(),
+        );
+        let (handles, sinks) = Sinks::start(configs, &self.config.dead_letter, &self.shutdown)?;
+        let duplicates = Arc::new(Duplicates::open(self.config.duplicates.take()));
+        let dispatcher = Dispatcher::new(
+            routes,
+            handles.sinks,
+            handles.on_undeliverable,
+            Arc::clone(&duplicates),
+        );
+        let dispatcher = Arc::new(dispatcher);
         let mut summary = Summary::default();
-        let supervised = self.supervise(&dispatcher, &mut summary, ready).await;
+        let supervised = tokio::select! {
+            supervised = self.supervise(checkpoints.into(), &dispatcher, &mut summary, ready) => supervised,
+            never = duplicates.keep_always() => match never {},
+        };
+        let forced = self.shutdown.force_token();
+        forced.run_until_cancelled(duplicates.keep()).await;
         summary.received = dispatcher.received();
         summary.undecodable = dispatcher.undecodable();
         summary.unrouted = dispatcher.unrouted();
+        summary.duplicates = dispatcher.duplicates();
+        summary.dead_lettered = dispatcher.dead_lettered();
+        summary.skipped = dispatcher.skipped();
         // With the dispatcher the queues close: each worker finishes what it has, or is ended.
         drop(dispatcher);
-        let finished = self.finish(workers).await;
+        let finished = sinks.finish(&self.shutdown).await;
         if summary.left_behind > 0 && self.at_start == AtStart::Wait {
             tracing::warn!(
                 events = summary.left_behind,
@@ -190,34 +207,15 @@ impl App {
         supervised.and(finished).map(|()| summary)
     }
 
-    fn start_sinks(&mut self) -> Result<(Arc<Dispatcher>, Workers), AppError> {
-        let sinks = std::mem::take(&mut self.config.sinks);
-        let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
-        let routes = Routes::new(&self.config.routes, &names);
-        let end = self.shutdown.force_token().child_token();
-        let (mut handles, mut running) = (Vec::new(), Vec::new());
-        for config in sinks {
-            let (handle, queue) = sink::queue(&config.name, QUEUE, end.clone());
-            let worker = config.kind.start(queue).map_err(|source| AppError::Sink {
-                name: config.name,
-                source,
-            })?;
-            running.push((Arc::clone(&handle.name), worker));
-            handles.push(handle);
-        }
-        let dispatcher = Arc::new(Dispatcher::new(routes, handles));
-        Ok((dispatcher, Workers { running, end }))
-    }
-
     /// Finds the partitions, starts them and waits for them. The first that ends by itself, or a sink
     /// that closes, stops the rest.
     async fn supervise(
         &self,
+        checkpoints: Arc<dyn CheckpointStore>,
         dispatcher: &Arc<Dispatcher>,
         summary: &mut Summary,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<(), AppError> {
-        let checkpoints: Arc<dyn CheckpointStore> = self.config.checkpoint.open().into();
         let mut running = self.find_partitions();
         let mut ready = Some(ready);
         let mut outcome = Ok(());
@@ -226,10 +224,11 @@ impl App {
             let ended = match turn {
                 Turn::Over => return outcome,
                 Turn::Found(index, found) => match found {
-                    Ok(found) => {
-                        self.start_hub(index, found, &mut running, dispatcher, &checkpoints)
-                            .await
-                    }
+                    Ok(found) => tokio::select! {
+                        started = self.start_hub(index, found, &mut running, dispatcher, &checkpoints) => started,
+                        // A store that hangs does not keep the process.
+                        () = self.shutdown.expired() => Ok(()),
+                    },
                     Err(error) => Err(error.into()),
                 },
                 Turn::Attached => {
@@ -243,7 +242,9 @@ impl App {
                     Ok(())
                 }
                 Turn::Ended(ended) => {
-                    self.shutdown.stop();
+                    if !ended.as_ref().is_ok_and(|ended| ended.is_finished) {
+                        self.shutdown.stop();
+                    }
                     end_partition(ended, summary)
                 }
                 Turn::SinkClosed(sink) => {
@@ -311,12 +312,26 @@ impl App {
             prefetch_bytes: share(ALL_PREFETCHED, sharing, config.prefetch_bytes),
             ..config.clone()
         });
+        let config::Delivery {
+            in_flight,
+            total_bytes,
+        } = self.config.delivery;
         let limit = Limit {
-            bytes: share(ALL_IN_FLIGHT, sharing, IN_FLIGHT.bytes),
-            ..IN_FLIGHT
+            bytes: share(total_bytes, sharing, in_flight.bytes),
+            ..in_flight
         };
         let wanted = choose(&hub, found, &self.config.partitions)?;
         for partition in &wanted {
+            let until = match &self.config.replay {
+                Some(replay) => {
+                    let last = hub.last_event(partition).await?;
+                    let Some(until) = replay.until(last.as_ref(), OffsetDateTime::now_utc()) else {
+                        continue;
+                    };
+                    Some(until)
+                }
+                None => None,
+            };
             let receiver = receiver_of(&hub, partition, &config.start, &**checkpoints).await?;
             let source = Arc::clone(hub.source());
             let partition = Partition::new(
@@ -324,7 +339,11 @@ impl App {
                 receiver,
                 Arc::clone(dispatcher),
                 Arc::clone(checkpoints),
-                limit,
+                Terms {
+                    limit,
+                    cadence: self.config.checkpoint.cadence,
+                    until,
+                },
             );
             running.unattached += 1;
             running
@@ -333,29 +352,6 @@ impl App {
         }
         running.found.push((hub, wanted));
         Ok(())
-    }
-
-    /// Waits for the workers until the grace period is over.
-    async fn finish(&self, workers: Workers) -> Result<(), AppError> {
-        let ended = workers
-            .running
-            .into_iter()
-            .map(|(name, worker)| async move {
-                match worker.await {
-                    Ok(result) => result.map_err(|source| AppError::SinkFailed {
-                        name: name.to_string(),
-                        source,
-                    }),
-                    Err(panic) => Err(AppError::Panicked(panic)),
-                }
-            });
-        tokio::select! {
-            ended = try_join_all(ended) => ended.map(drop),
-            () = self.shutdown.expired() => {
-                workers.end.cancel();
-                Ok(())
-            }
-        }
     }
 }
 
@@ -386,7 +382,9 @@ fn share(whole: usize, sharing: usize, most: usize) -> usize {
 }
 
 fn end_partition(ended: Result<Ended, JoinError>, summary: &mut Summary) -> Result<(), AppError> {
-    let Ended { left_behind, error } = ended.map_err(AppError::Panicked)?;
+    let Ended {
+        left_behind, error, ..
+    } = ended.map_err(AppError::Panicked)?;
     summary.left_behind += left_behind as u64;
     error.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -425,7 +423,10 @@ async fn receiver_of(
     checkpoints: &dyn CheckpointStore,
 ) -> Result<Receiver, AppError> {
     match checkpoints.load(hub.source(), partition).await {
-        Ok(Some(position)) => Ok(hub.receiver_after(partition.clone(), position)),
+        Ok(Some(Checkpoint::After(position))) => {
+            Ok(hub.receiver_after(partition.clone(), position))
+        }
+        Ok(Some(Checkpoint::From(start))) => Ok(hub.receiver(partition.clone(), start)),
         Ok(None) => Ok(hub.receiver(partition.clone(), start.clone())),
         Err(source) => Err(AppError::Checkpoint {
             partition: partition.clone(),
@@ -447,11 +448,7 @@ mod tests {
             (32, 1 << 20),
             (1000, 1 << 20),
         ] {
-            assert_eq!(
-                share(ALL_IN_FLIGHT, sharing, IN_FLIGHT.bytes),
-                expected,
-                "{sharing}"
-            );
+            assert_eq!(share(32 << 20, sharing, 4 << 20), expected, "{sharing}");
         }
     }
 }

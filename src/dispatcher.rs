@@ -1,22 +1,39 @@
 //! Gives a message to every sink that its routes name, and keeps count.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use futures_util::future::{BoxFuture, join_all};
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::ack::Ticket;
+use crate::duplicates::{Duplicates, Verdict};
 use crate::message::{Content, Message};
-use crate::route::Routes;
-use crate::sink::{Delivery, Receipt, Settled, Shipment, SinkHandle};
+use crate::route::{Routed, Routes};
+use crate::sink::{DeadLetter, Delivery, OnRefusal, Receipt, Settled, Shipment, SinkHandle, Told};
 
 /// The routes, the queues of the sinks, and what has passed so far.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     routes: Routes,
     sinks: Vec<SinkHandle>,
+    /// What becomes of an event that no route can take.
+    on_undeliverable: OnRefusal,
+    duplicates: Arc<Duplicates>,
     counts: Counts,
+}
+
+/// How far dispatching came.
+pub(crate) enum Dispatched {
+    /// The message is in the queue of each of its sinks, or needs none.
+    Done,
+    /// The queue of a sink is full; this completes when the message is in all of them.
+    Waiting(BoxFuture<'static, ()>),
+    /// Nobody may take the message, and it is not to be skipped: it holds its partition.
+    Held(Delivery),
 }
 
 /// What has passed a [`Dispatcher`] since it was made.
@@ -25,46 +42,107 @@ struct Counts {
     received: AtomicU64,
     undecodable: AtomicU64,
     unrouted: AtomicU64,
+    dead_lettered: AtomicU64,
+    skipped: AtomicU64,
+    /// When it was last told that an event was given up.
+    told: Told,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(routes: Routes, sinks: Vec<SinkHandle>) -> Self {
+    pub(crate) fn new(
+        routes: Routes,
+        sinks: Vec<SinkHandle>,
+        on_undeliverable: OnRefusal,
+        duplicates: Arc<Duplicates>,
+    ) -> Self {
         Self {
             routes,
             sinks,
+            on_undeliverable,
+            duplicates,
             counts: Counts::default(),
         }
     }
 
     /// Puts `message` into the queue of each of its sinks; `settled` hears when all have accepted it, at
-    /// once when no route matches it.
-    pub(crate) async fn dispatch(
+    /// once when no route matches it or it is a duplicate that is not to be delivered.
+    pub(crate) fn dispatch(
         &self,
-        message: Message,
+        mut message: Message,
         ticket: Ticket,
         settled: &mpsc::Sender<Settled>,
-    ) {
-        let sinks = self.routes.sinks_for(&message, self.sinks.len());
-        self.count(&message, sinks.is_empty());
-        let receipt = Receipt::new(sinks.len(), ticket, settled.clone());
-        let shipment = Arc::new(Shipment { message, receipt });
-        for sink in sinks {
-            self.sinks[sink]
-                .send(Delivery::new(Arc::clone(&shipment)))
-                .await;
+    ) -> Dispatched {
+        self.count(&message);
+        match self.routes.route(&message) {
+            Routed::Sinks(sinks) => {
+                // Not before the routes: what none of them takes must not stand for what one does.
+                if self.duplicates.check(&mut message) == Verdict::Suppress {
+                    drop(Receipt::new(0, ticket, settled.clone()));
+                    return Dispatched::Done;
+                }
+                let receipt = Receipt::new(sinks.len(), ticket, settled.clone());
+                let shipment = Arc::new(Shipment { message, receipt });
+                let sinks = sinks.iter().map(|sink| &self.sinks[sink]);
+                send(sinks.map(|sink| (sink, Delivery::new(Arc::clone(&shipment)))))
+            }
+            Routed::Unmatched => {
+                self.counts.unrouted.fetch_add(1, Relaxed);
+                tracing::debug!(partition = %message.event.partition, sequence_number = %message.event.sequence_number, "no route matches the event");
+                drop(Receipt::new(0, ticket, settled.clone()));
+                Dispatched::Done
+            }
+            Routed::Undeliverable => {
+                let receipt = Receipt::new(1, ticket, settled.clone());
+                self.give_up(Arc::new(Shipment { message, receipt }))
+            }
         }
     }
 
-    fn count(&self, message: &Message, is_unrouted: bool) {
+    /// Settles a message that cannot be decoded and that no route takes.
+    fn give_up(&self, shipment: Arc<Shipment>) -> Dispatched {
+        let message = &shipment.message;
+        let Content::Undecodable { reason, .. } = &message.content else {
+            return Dispatched::Held(Delivery::new(shipment));
+        };
+        let reason = format!("it cannot be decoded: {reason}");
+        let (partition, number) = (&message.event.partition, &message.event.sequence_number);
+        match &self.on_undeliverable {
+            OnRefusal::DeadLetter(dead_letters) => {
+                let dead_lettered = self.counts.dead_lettered.fetch_add(1, Relaxed) + 1;
+                if self.counts.told.is_time() {
+                    tracing::warn!(%partition, sequence_number = %number, %reason, dead_lettered, "event goes to the dead-letter sink");
+                }
+                let dead = DeadLetter {
+                    sink: None,
+                    reason,
+                    time: OffsetDateTime::now_utc(),
+                };
+                let delivery = Delivery::new(shipment).into_dead_letter(dead);
+                send(std::iter::once((dead_letters, delivery)))
+            }
+            OnRefusal::Skip => {
+                let skipped = self.counts.skipped.fetch_add(1, Relaxed) + 1;
+                if self.counts.told.is_time() {
+                    tracing::error!(%partition, sequence_number = %number, %reason, skipped, "event skipped: it is not delivered");
+                } else {
+                    tracing::debug!(%partition, sequence_number = %number, %reason, "event skipped: it is not delivered");
+                }
+                Delivery::new(shipment).accept();
+                Dispatched::Done
+            }
+            OnRefusal::Hold => {
+                tracing::error!(%partition, sequence_number = %number, %reason, "partition held by an event that nobody takes: give [dead_letter] a sink, let a route take it with undecodable = true, or set otherwise = \"skip\"");
+                Dispatched::Held(Delivery::new(shipment))
+            }
+        }
+    }
+
+    fn count(&self, message: &Message) {
         let Message { event, content, .. } = message;
         self.counts.received.fetch_add(1, Relaxed);
         if let Content::Undecodable { reason, .. } = content {
             self.counts.undecodable.fetch_add(1, Relaxed);
             tracing::debug!(partition = %event.partition, sequence_number = %event.sequence_number, %reason, "undecodable event");
-        }
-        if is_unrouted {
-            self.counts.unrouted.fetch_add(1, Relaxed);
-            tracing::debug!(partition = %event.partition, sequence_number = %event.sequence_number, "no route matches the event");
         }
     }
 
@@ -73,7 +151,7 @@ impl Dispatcher {
         self.counts.received.load(Relaxed)
     }
 
-    /// Events whose body could not be decoded; they were delivered all the same.
+    /// Events whose body could not be decoded.
     pub(crate) fn undecodable(&self) -> u64 {
         self.counts.undecodable.load(Relaxed)
     }
@@ -81,6 +159,23 @@ impl Dispatcher {
     /// Events that no route matched: completed without a delivery.
     pub(crate) fn unrouted(&self) -> u64 {
         self.counts.unrouted.load(Relaxed)
+    }
+
+    /// Events that repeat another one, whatever became of them.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates.found()
+    }
+
+    /// Events that went to the dead-letter sink, from here or from a sink that refused them.
+    pub(crate) fn dead_lettered(&self) -> u64 {
+        let refused = self.sinks.iter().map(|sink| sink.counts.dead_lettered());
+        self.counts.dead_lettered.load(Relaxed) + refused.sum::<u64>()
+    }
+
+    /// Events that were given up, as the configuration wants, here or by a sink.
+    pub(crate) fn skipped(&self) -> u64 {
+        let refused = self.sinks.iter().map(|sink| sink.counts.skipped());
+        self.counts.skipped.load(Relaxed) + refused.sum::<u64>()
     }
 
     /// Completes with the name of a sink when one has closed.
@@ -94,5 +189,35 @@ impl Dispatcher {
         }
         let ((), index, _) = futures_util::future::select_all(closed).await;
         Arc::clone(&self.sinks[index].name)
+    }
+}
+
+/// Puts deliveries in line, now where there is room, else as soon as there is.
+fn send<'a>(deliveries: impl Iterator<Item = (&'a SinkHandle, Delivery)>) -> Dispatched {
+    let mut waiting = Vec::new();
+    for (sink, delivery) in deliveries {
+        if let Err(delivery) = sink.try_send(delivery) {
+            waiting.push((sink.clone(), delivery));
+        }
+    }
+    if waiting.is_empty() {
+        return Dispatched::Done;
+    }
+    Dispatched::Waiting(Box::pin(async move {
+        // All at once: one that takes nothing does not keep the message from another.
+        let sending = waiting
+            .into_iter()
+            .map(|(sink, delivery)| async move { sink.send(delivery).await });
+        join_all(sending).await;
+    }))
+}
+
+impl fmt::Debug for Dispatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Waiting(_) => "Waiting",
+            Self::Held(held) => return write!(f, "Held({held})"),
+        })
     }
 }

@@ -46,7 +46,7 @@ impl Event {
 }
 
 /// What is read: an event hub of a namespace, as one consumer group sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The fully qualified namespace, `contoso.servicebus.windows.net`.
     pub namespace: String,
@@ -54,6 +54,13 @@ pub struct Source {
     pub event_hub: String,
     /// The consumer group, `$Default` where none was made.
     pub consumer_group: String,
+}
+
+impl Source {
+    /// Its names in small letters: the service compares them without regard to case.
+    pub(crate) fn folded(&self) -> [String; 3] {
+        [&self.namespace, &self.event_hub, &self.consumer_group].map(|name| name.to_lowercase())
+    }
 }
 
 /// A place in a partition, both ways that the service knows it.

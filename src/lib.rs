@@ -31,12 +31,15 @@
 //! | [`decoder`] | bytes to contexts: one file for each format |
 //! | [`message`] | an event with its context: what sinks are given |
 //! | [`route`], [`dispatcher`] | which message goes where |
+//! | [`duplicates`] | which messages came before, where somebody asks |
 //! | [`sink`] | where messages go: one file for each kind |
 //! | [`checkpoint`] | how far each partition was delivered |
+//! | [`redrive`] | dead letters, delivered once more |
+//! | [`replay`] | a stretch of the hub, read once more |
 //! | [`pretty`] | a message as a person reads it |
 //! | [`config`], [`settings`] | the configuration: gathered, and read key by key |
 //! | [`cli`] | the commands: one file for each |
-//! | [`backoff`], [`causes`], [`secret`], [`shutdown`], [`telemetry`] | one small thing each |
+//! | [`backoff`], [`causes`], [`durable`], [`secret`], [`shutdown`], [`telemetry`], [`tls`] | one small thing each |
 #![cfg_attr(
     feature = "emulator",
     doc = "| [`emulator`] | the other side of the wire: an event hub in the box |"
@@ -75,6 +78,8 @@ mod config;
 pub mod context;
 pub mod decoder;
 mod dispatcher;
+mod duplicates;
+mod durable;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod event;
@@ -82,6 +87,8 @@ mod message;
 mod partition;
 mod pretty;
 pub mod receiver;
+mod redrive;
+mod replay;
 mod route;
 pub mod secret;
 mod settings;
@@ -90,3 +97,4 @@ mod shutdown;
 pub mod simulator;
 mod sink;
 mod telemetry;
+mod tls;

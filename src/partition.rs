@@ -2,46 +2,77 @@
 //!
 //! The only place that moves a checkpoint. Back-pressure is one idea: no room, no receive.
 
+mod progress;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::ack::{Limit, Window};
 use crate::backoff::Backoff;
-use crate::causes::Causes;
-use crate::checkpoint::CheckpointStore;
-use crate::dispatcher::Dispatcher;
-use crate::event::{Event, Position, Source};
+use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
+use crate::dispatcher::{Dispatched, Dispatcher};
+use crate::event::{Event, Source};
 use crate::message::Message;
 use crate::receiver::{Receiver, ReceiverError};
+use crate::replay::{Until, Within};
 use crate::shutdown::Shutdown;
 use crate::sink::Settled;
+use progress::Progress;
 
 /// One partition of one event hub, from its receiver to its checkpoint.
-#[derive(Debug)]
 pub(crate) struct Partition {
     source: Arc<Source>,
     receiver: Receiver,
     dispatcher: Arc<Dispatcher>,
     checkpoints: Arc<dyn CheckpointStore>,
-    limit: Limit,
+    terms: Terms,
     window: Window,
-    /// The newest position not yet kept by the store.
-    unsaved: Option<Position>,
+    progress: Progress,
+    /// The checkpoint that is being written.
+    saving: Option<BoxFuture<'static, Result<(), CheckpointError>>>,
+    /// The event that waits for room in the queue of a sink.
+    waiting: Option<Dispatched>,
+}
+
+/// What a partition is held to.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// How much may be in flight.
+    pub limit: Limit,
+    /// How often the checkpoint is written.
+    pub cadence: Cadence,
+    /// Where it ends by itself, where it is read once more.
+    pub until: Option<Until>,
 }
 
 /// How a partition ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
+    /// True when everything that was to be read is read.
+    pub is_finished: bool,
     /// Events received and not completed: they will be received again.
     pub left_behind: usize,
     /// Why it ended by itself, where nobody asked it to.
     pub error: Option<ReceiverError>,
 }
 
+/// Why nothing more is received.
+enum End {
+    Stopped,
+    Finished,
+}
+
+/// What can happen next.
 enum Next {
     Settled,
+    Saved(Result<(), CheckpointError>),
+    /// It is time to write a checkpoint.
+    Due,
+    Dispatched,
     Stopped,
     Received(Event),
 }
@@ -52,16 +83,18 @@ impl Partition {
         receiver: Receiver,
         dispatcher: Arc<Dispatcher>,
         checkpoints: Arc<dyn CheckpointStore>,
-        limit: Limit,
+        terms: Terms,
     ) -> Self {
         Self {
             source,
             receiver,
             dispatcher,
             checkpoints,
-            limit,
-            window: Window::new(limit),
-            unsaved: None,
+            window: Window::new(terms.limit),
+            progress: Progress::new(terms.cadence, Instant::now()),
+            terms,
+            saving: None,
+            waiting: None,
         }
     }
 
@@ -69,19 +102,19 @@ impl Partition {
     /// the receiver has its link.
     pub(crate) async fn run(mut self, shutdown: Shutdown, attached: mpsc::Sender<()>) -> Ended {
         // As many tickets as there can be events in flight: reporting one never waits.
-        let (settle, mut settled) = mpsc::channel(self.limit.events);
-        let error = self
+        let (settle, mut settled) = mpsc::channel(self.terms.limit.events);
+        let received = self
             .receive_all(&mut settled, &settle, attached, &shutdown)
-            .await
-            .err();
+            .await;
         drop(settle);
         self.drain(&mut settled, &shutdown).await;
         // Who is forced does not even say goodbye: the service notices the end of the connection.
         let forced = shutdown.force_token();
         forced.run_until_cancelled(self.receiver.close()).await;
         Ended {
+            is_finished: matches!(received, Ok(End::Finished)),
             left_behind: self.window.len(),
-            error,
+            error: received.err(),
         }
     }
 
@@ -92,82 +125,162 @@ impl Partition {
         settle: &mpsc::Sender<Settled>,
         attached: mpsc::Sender<()>,
         shutdown: &Shutdown,
-    ) -> Result<(), ReceiverError> {
+    ) -> Result<End, ReceiverError> {
         tokio::select! {
             biased;
-            () = shutdown.stopped() => return Ok(()),
+            () = shutdown.stopped() => return Ok(End::Stopped),
             result = self.receiver.attach() => result?,
         }
         // It can only fail when nobody waits for it any more.
         attached.send(()).await.ok();
         let mut batch = Vec::new();
         loop {
+            self.begin_saving(Instant::now());
+            let has_room = self.waiting.is_none()
+                && self.window.has_room()
+                && self.progress.allows(self.window.len(), self.terms.limit);
             let next = tokio::select! {
                 // Finish before starting: completions must not queue up behind new events.
                 biased;
-                _ = settled.recv_many(&mut batch, self.limit.events) => Next::Settled,
+                _ = settled.recv_many(&mut batch, self.terms.limit.events) => Next::Settled,
                 () = shutdown.stopped() => Next::Stopped,
-                event = self.receiver.receive(), if self.window.has_room() => Next::Received(event?),
+                saved = finished(&mut self.saving) => Next::Saved(saved),
+                () = dispatched(&mut self.waiting) => Next::Dispatched,
+                () = due(self.progress.due()), if self.saving.is_none() => Next::Due,
+                event = self.receiver.receive(), if has_room => Next::Received(event?),
             };
             match next {
-                Next::Settled => self.complete(&mut batch).await,
-                Next::Stopped => return Ok(()),
-                Next::Received(event) => self.begin(event, settle).await,
+                Next::Settled => self.complete(&mut batch),
+                Next::Stopped => return Ok(End::Stopped),
+                Next::Saved(result) => self.saved(result),
+                Next::Due => {}
+                Next::Dispatched => self.waiting = None,
+                Next::Received(event) => {
+                    let within = match &self.terms.until {
+                        Some(until) => until.judge(&event),
+                        None => Within::Yes,
+                    };
+                    if within != Within::No {
+                        self.begin(event, settle);
+                    }
+                    if within != Within::Yes {
+                        return Ok(End::Finished);
+                    }
+                }
             }
         }
     }
 
-    async fn begin(&mut self, event: Event, settle: &mpsc::Sender<Settled>) {
+    fn begin(&mut self, event: Event, settle: &mpsc::Sender<Settled>) {
         tracing::trace!(partition = %event.partition, sequence_number = %event.sequence_number, "event received");
-        let ticket = self.window.begin(event.position(), event.size());
-        let message = Message::decode(Arc::clone(&self.source), event);
-        self.dispatcher.dispatch(message, ticket, settle).await;
+        let position = event.position();
+        let mut message = Message::decode(Arc::clone(&self.source), event);
+        let ticket = self.window.begin(position, message.size());
+        message.is_replay = self.terms.until.is_some();
+        self.waiting = match self.dispatcher.dispatch(message, ticket, settle) {
+            Dispatched::Done => None,
+            waiting => Some(waiting),
+        };
     }
 
-    async fn complete(&mut self, batch: &mut Vec<Settled>) {
+    fn complete(&mut self, batch: &mut Vec<Settled>) {
         for settled in batch.drain(..) {
             match settled {
                 Settled::Accepted(ticket) => {
-                    self.unsaved = self.window.complete(ticket).or_else(|| self.unsaved.take())
+                    let before = self.window.len();
+                    if let Some(position) = self.window.complete(ticket) {
+                        self.progress.advance(position, before - self.window.len());
+                    }
                 }
                 Settled::Abandoned(ticket) => self.window.abandon(ticket),
             }
         }
-        if let Err(error) = self.save().await {
-            // Kept in `unsaved`: the next completion, or the drain, tries again.
-            tracing::warn!(partition = %self.receiver.partition(), error = %Causes(&error), "checkpoint not written");
+    }
+
+    /// Begins to write the checkpoint, where it is time and none is being written.
+    fn begin_saving(&mut self, now: Instant) {
+        if self.saving.is_some() {
+            return;
+        }
+        if let Some(position) = self.progress.take_due(now) {
+            let checkpoints = Arc::clone(&self.checkpoints);
+            let source = Arc::clone(&self.source);
+            let partition = self.receiver.partition().clone();
+            self.saving = Some(Box::pin(async move {
+                checkpoints.save(&source, &partition, position.into()).await
+            }));
         }
     }
 
-    async fn save(&mut self) -> Result<(), crate::checkpoint::CheckpointError> {
-        let Some(position) = &self.unsaved else {
-            return Ok(());
-        };
-        let partition = self.receiver.partition();
-        self.checkpoints
-            .save(&self.source, partition, position.clone())
-            .await?;
-        self.unsaved = None;
-        Ok(())
+    fn saved(&mut self, result: Result<(), CheckpointError>) {
+        self.saving = None;
+        let partition = self.receiver.partition().clone();
+        self.progress.saved(&partition, result, Instant::now());
     }
 
     /// Waits for what is in flight and writes the last checkpoint, until the grace period is over.
     async fn drain(&mut self, settled: &mut mpsc::Receiver<Settled>, shutdown: &Shutdown) {
         let expired = shutdown.expired();
         tokio::pin!(expired);
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         let mut batch = Vec::new();
-        while !self.window.is_settled() || self.unsaved.is_some() {
-            let is_waiting = !self.window.is_settled();
-            // A delay is drawn when it is waited for: it grows with saves that failed, with nothing else.
-            let delayed = async { tokio::time::sleep(backoff.next_delay(fastrand::f64())).await };
-            tokio::select! {
-                biased;
-                _ = settled.recv_many(&mut batch, self.limit.events), if is_waiting => {}
-                () = &mut expired => return,
-                () = delayed, if !is_waiting => {}
-            }
-            self.complete(&mut batch).await;
+        // Nobody will take what is held: it is abandoned now, not when the time is over.
+        if matches!(self.waiting, Some(Dispatched::Held(_))) {
+            self.waiting = None;
         }
+        self.progress.hurry();
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        loop {
+            self.begin_saving(Instant::now());
+            let is_waiting = !self.window.is_settled();
+            if !is_waiting && self.saving.is_none() && self.progress.due().is_none() {
+                return;
+            }
+            let next = tokio::select! {
+                biased;
+                _ = settled.recv_many(&mut batch, self.terms.limit.events), if is_waiting => Next::Settled,
+                saved = finished(&mut self.saving) => Next::Saved(saved),
+                () = dispatched(&mut self.waiting) => Next::Dispatched,
+                () = due(self.progress.due()), if self.saving.is_none() => Next::Due,
+                () = &mut expired => return,
+            };
+            match next {
+                Next::Settled => self.complete(&mut batch),
+                Next::Dispatched => self.waiting = None,
+                Next::Saved(result) => {
+                    let has_failed = result.is_err();
+                    self.saved(result);
+                    if has_failed {
+                        let delay = backoff.next_delay(fastrand::f64());
+                        self.progress.postpone(Instant::now() + delay);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Completes when the checkpoint is written or not; never where none is being written.
+async fn finished(
+    saving: &mut Option<BoxFuture<'static, Result<(), CheckpointError>>>,
+) -> Result<(), CheckpointError> {
+    match saving {
+        Some(saving) => saving.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes when the event that waits for room has it; never where none waits.
+async fn dispatched(waiting: &mut Option<Dispatched>) {
+    match waiting {
+        Some(Dispatched::Waiting(sending)) => sending.await,
+        _ => std::future::pending().await,
+    }
+}
+
+async fn due(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

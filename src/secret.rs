@@ -1,7 +1,8 @@
 //! A text that must not be seen: a key, a token, a connection string.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Holds a secret and shows `***` wherever it is printed; [`Secret::reveal`] is the only way to it.
@@ -14,12 +15,24 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Takes the text of a file.
+    /// Takes the text of a file, without a byte order mark and without the line ends behind it, which
+    /// editors put there.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, is no text, or is larger than any secret.
     pub(crate) fn from_file(path: &Path) -> io::Result<Self> {
-        std::fs::read_to_string(path).map(Self)
+        const LARGEST: u64 = 64 << 10;
+        let mut text = String::new();
+        File::open(path)?
+            .take(LARGEST + 1)
+            .read_to_string(&mut text)?;
+        if text.len() as u64 > LARGEST {
+            return Err(io::Error::other(format!(
+                "it is larger than {LARGEST} bytes"
+            )));
+        }
+        let text = text.trim_start_matches('\u{feff}');
+        Ok(Self::new(text.trim_end_matches(['\r', '\n'])))
     }
 
     /// The text itself, for the one place that signs or sends with it.
@@ -55,5 +68,26 @@ mod tests {
         let secret = Secret::new("SAS_KEY_VALUE");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.reveal(), "SAS_KEY_VALUE");
+    }
+
+    #[test]
+    fn what_an_editor_adds_to_a_file_is_no_part_of_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for (text, expected) in [
+            ("word", "word"),
+            ("word\n", "word"),
+            ("word\r\n\r\n", "word"),
+            ("\u{feff}word\n", "word"),
+            (" two words \n", " two words "),
+            ("", ""),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Secret::from_file(&path).unwrap().reveal(), expected);
+        }
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(Secret::from_file(&path).is_err());
+        let error = Secret::from_file(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 65536 bytes");
     }
 }

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use config::{Value, ValueKind};
 
@@ -81,6 +83,18 @@ impl Settings {
         settings
     }
 
+    /// The table that `toml` holds, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_toml(path: &str, toml: &str) -> Self {
+        let file = config::File::from_str(toml, config::FileFormat::Toml);
+        let value = config::Config::builder()
+            .add_source(file)
+            .build()
+            .and_then(config::Config::try_deserialize::<Value>)
+            .expect("the test's TOML is sound");
+        Self::new(path, value)
+    }
+
     /// Says where values come from that do not know it themselves: those of the file.
     pub(crate) fn set_origin(&mut self, origin: String) {
         self.origin = origin;
@@ -150,6 +164,52 @@ impl Settings {
         choice
     }
 
+    /// The secret of `key`, or of the file that `key_file` names; none where both are absent.
+    ///
+    /// Given twice, empty, or in a file that cannot be read, it is a mistake and none.
+    pub(crate) fn secret(&mut self, key: &'static str, key_file: &'static str) -> Option<Secret> {
+        let inline = self.optional::<Secret>(key);
+        let file = self.optional::<PathBuf>(key_file);
+        let (key, secret) = match (inline, file) {
+            (Some(_), Some(_)) => {
+                self.mistake(key, format!("is given twice: here and by {key_file}"));
+                return None;
+            }
+            (Some(inline), None) => (key, inline),
+            (None, Some(file)) => match Secret::from_file(&file) {
+                Ok(secret) => (key_file, secret),
+                Err(error) => {
+                    let reason = format!("{} cannot be read: {error}", file.display());
+                    self.mistake(key_file, reason);
+                    return None;
+                }
+            },
+            (None, None) => return None,
+        };
+        if secret.reveal().is_empty() {
+            self.mistake(key, "is empty");
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// The same, where the absence of both is a mistake.
+    pub(crate) fn required_secret(
+        &mut self,
+        key: &'static str,
+        key_file: &'static str,
+    ) -> Option<Secret> {
+        if !self.has(key) && !self.has(key_file) {
+            self.mistake(key, format!("is missing; give it, or {key_file}"));
+        }
+        self.secret(key, key_file)
+    }
+
+    /// The one of two keys that is given, for mistakes in what it stands for; before it is read.
+    pub(crate) fn given(&self, key: &'static str, key_file: &'static str) -> &'static str {
+        if self.has(key_file) { key_file } else { key }
+    }
+
     /// The tables of an array such as `[[sink]]`, each with its place; none where it is absent.
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         self.known.push(key);
@@ -177,6 +237,31 @@ impl Settings {
             key,
             value.unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
         )
+    }
+
+    /// The table under `key`, or none where it is absent.
+    pub(crate) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
+        self.known.push(key);
+        let value = self.values.remove(key)?;
+        Some(self.child(key, value))
+    }
+
+    /// Every entry of this table, whose keys are names of the user's own, in their order; one of the
+    /// wrong type is a mistake and left out.
+    pub(crate) fn entries<T: Setting>(&mut self) -> Vec<(String, T)> {
+        let mut entries = Vec::new();
+        for (key, value) in std::mem::take(&mut self.values) {
+            match T::read(value) {
+                Some(value) => entries.push((key, value)),
+                None => self.mistake(&key, format!("must be {}", T::EXPECTED)),
+            }
+        }
+        entries
+    }
+
+    /// True when `key` is given, whatever it holds.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
     }
 
     fn child(&self, key: &str, value: Value) -> Self {
@@ -269,6 +354,111 @@ impl Setting for PathBuf {
     }
 }
 
+/// A list of texts, numbers or facts as texts; one stands for a list of one. A variable has commas
+/// between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words(pub Vec<String>);
+
+impl Setting for Words {
+    const EXPECTED: &'static str = "a text, a number, or a list of them";
+
+    fn read(value: Value) -> Option<Self> {
+        let word = |value: Value| match value.kind {
+            ValueKind::String(text) => Some(text),
+            ValueKind::I64(number) => Some(number.to_string()),
+            ValueKind::Float(number) => Some(number.to_string()),
+            ValueKind::Boolean(fact) => Some(fact.to_string()),
+            _ => None,
+        };
+        match value.kind {
+            ValueKind::Array(values) => values
+                .into_iter()
+                .map(word)
+                .collect::<Option<_>>()
+                .map(Self),
+            ValueKind::String(_) => Vec::read(value).map(Self),
+            _ => word(value).map(|word| Self(vec![word])),
+        }
+    }
+}
+
+/// The text of a value that came from a variable, where everything is text.
+fn text_of_variable(value: &Value) -> Option<&str> {
+    let is_variable = value
+        .origin()
+        .is_some_and(|origin| origin.starts_with(VARIABLE));
+    match &value.kind {
+        ValueKind::String(text) if is_variable => Some(text.trim()),
+        _ => None,
+    }
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn read(value: Value) -> Option<Self> {
+        match (text_of_variable(&value), &value.kind) {
+            (Some(text), _) => text.parse().ok(),
+            (None, ValueKind::Boolean(value)) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for i64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn read(value: Value) -> Option<Self> {
+        match (text_of_variable(&value), &value.kind) {
+            (Some(text), _) => text.parse().ok(),
+            (None, ValueKind::I64(value)) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+/// A count: a whole number from 1 on.
+impl Setting for NonZeroUsize {
+    const EXPECTED: &'static str = "a whole number, 1 or more";
+
+    fn read(value: Value) -> Option<Self> {
+        i64::read(value)
+            .and_then(|number| usize::try_from(number).ok())
+            .and_then(Self::new)
+    }
+}
+
+/// Ten years of 365.25 days: no sum with a time overflows.
+const LONGEST: Duration = Duration::from_secs(10 * 31_557_600);
+
+impl Setting for Duration {
+    const EXPECTED: &'static str =
+        "a duration such as \"500ms\", \"30s\", \"1h 30m\" or \"7days\", of 10 years at most";
+
+    fn read(value: Value) -> Option<Self> {
+        String::read(value)
+            .and_then(|text| humantime::parse_duration(&text).ok())
+            .filter(|duration| *duration <= LONGEST)
+    }
+}
+
+/// A size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size(pub usize);
+
+impl Setting for Size {
+    const EXPECTED: &'static str = "a number of bytes, or a size such as \"64KiB\" or \"16MiB\"";
+
+    fn read(value: Value) -> Option<Self> {
+        let bytes = match value.kind {
+            ValueKind::String(text) => text.parse::<bytesize::ByteSize>().ok()?.as_u64(),
+            ValueKind::I64(number) => number.try_into().ok()?,
+            _ => return None,
+        };
+        usize::try_from(bytes).ok().map(Self)
+    }
+}
+
 /// What the origin of a value out of the environment begins with.
 pub(crate) const VARIABLE: &str = "environment variable ";
 
@@ -296,13 +486,7 @@ mod tests {
     use super::*;
 
     fn settings(toml: &str) -> Settings {
-        let file = config::File::from_str(toml, config::FileFormat::Toml);
-        let value = config::Config::builder()
-            .add_source(file)
-            .build()
-            .and_then(config::Config::try_deserialize::<Value>)
-            .unwrap();
-        Settings::new("sink[0]", value)
+        Settings::of_toml("sink[0]", toml)
     }
 
     #[test]
@@ -333,6 +517,58 @@ mod tests {
         );
         assert_eq!(table.optional::<Vec<String>>("wrong"), None);
         assert_eq!(table.finish().len(), 1);
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_ten_years() {
+        let mut table =
+            settings("most = \"10years\"\nmore = \"10years 1s\"\nhuge = \"99999999999days\"");
+        let most: Option<Duration> = table.optional("most");
+        assert_eq!(most, Some(LONGEST));
+        for key in ["more", "huge"] {
+            assert_eq!(table.optional::<Duration>(key), None, "{key}");
+        }
+        assert_eq!(table.finish().len(), 2);
+    }
+
+    #[test]
+    fn a_secret_is_given_once_and_is_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let (file, folder) = (path.display(), folder.path().display());
+        let absent = "is missing; give it, or token_file";
+        for (toml, expected) in [
+            ("token = \"hunter2\"".to_owned(), Ok(())),
+            (format!("token_file = \"{file}\""), Ok(())),
+            (String::new(), Err(format!("token: {absent}"))),
+            ("token = \"\"".to_owned(), Err("token: is empty".to_owned())),
+            (
+                format!("token = \"hunter2\"\ntoken_file = \"{file}\""),
+                Err("token: is given twice: here and by token_file".to_owned()),
+            ),
+            (
+                "token_file = \"/dev/null\"".to_owned(),
+                Err("token_file: is empty".to_owned()),
+            ),
+            (
+                format!("token_file = \"{folder}/none\""),
+                Err(format!(
+                    "token_file: {folder}/none cannot be read: No such file or directory (os error 2)"
+                )),
+            ),
+        ] {
+            let mut table = settings(&toml);
+            let secret = table.required_secret("token", "token_file");
+            let mistakes: Vec<String> = table.finish().iter().map(ToString::to_string).collect();
+            match expected {
+                Ok(()) => {
+                    assert_eq!(secret.unwrap().reveal(), "hunter2", "{toml}");
+                    assert!(mistakes.is_empty(), "{mistakes:?}");
+                }
+                Err(reason) => assert_eq!(mistakes, [format!("sink[0].{reason}")], "{toml}"),
+            }
+        }
     }
 
     #[test]

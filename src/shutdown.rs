@@ -1,11 +1,12 @@
-//! From SIGTERM or SIGINT to a drained process: stop, grace period, force.
+//! What signals ask of the process. SIGTERM or SIGINT: stop, grace period, force. SIGHUP: go on anew.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ pub(crate) struct Shutdown {
     force: CancellationToken,
     grace: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
+    /// Counts how often files were to be opened anew.
+    reopen: watch::Sender<u64>,
 }
 
 impl Shutdown {
@@ -26,6 +29,7 @@ impl Shutdown {
             force: CancellationToken::new(),
             grace,
             stopped_at: Arc::default(),
+            reopen: watch::Sender::new(0),
         }
     }
 
@@ -34,7 +38,20 @@ impl Shutdown {
     /// # Errors
     /// When the signals cannot be registered.
     pub(crate) fn on_signals(&self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        self.listen(&[SIGTERM, SIGINT])
+    }
+
+    /// The same for a daemon, or what works like one: SIGHUP lets it open its files anew and try again
+    /// what was paused.
+    ///
+    /// # Errors
+    /// When the signals cannot be registered.
+    pub(crate) fn on_signals_of_a_daemon(&self) -> io::Result<()> {
+        self.listen(&[SIGTERM, SIGINT, SIGHUP])
+    }
+
+    fn listen(&self, signals: &[i32]) -> io::Result<()> {
+        let mut signals = Signals::new(signals)?;
         let shutdown = self.clone();
         std::thread::Builder::new()
             .name("signals".into())
@@ -48,7 +65,10 @@ impl Shutdown {
 
     fn on_signal(&self, signal: i32) {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
-        if self.stop.is_cancelled() {
+        if signal == SIGHUP {
+            tracing::info!("SIGHUP: opening files anew, and trying again what was paused");
+            self.reopen.send_modify(|times| *times += 1);
+        } else if self.stop.is_cancelled() {
             tracing::warn!("{name} again: stopping without waiting for deliveries");
             self.force.cancel();
         } else {
@@ -84,6 +104,11 @@ impl Shutdown {
         self.stop.clone()
     }
 
+    /// Changes whenever files are to be opened anew and what was paused is to be tried again.
+    pub(crate) fn reopen(&self) -> watch::Receiver<u64> {
+        self.reopen.subscribe()
+    }
+
     /// A token that is cancelled when nothing shall be waited for any longer.
     pub(crate) fn force_token(&self) -> CancellationToken {
         self.force.clone()
@@ -113,6 +138,15 @@ mod tests {
         shutdown.expired().await;
         assert_eq!(before.elapsed(), Duration::from_secs(10));
         assert!(!shutdown.is_forced());
+    }
+
+    #[test]
+    fn a_hangup_stops_nothing() {
+        let shutdown = Shutdown::new(Duration::from_secs(10));
+        let reopen = shutdown.reopen();
+        shutdown.on_signal(SIGHUP);
+        assert!(reopen.has_changed().unwrap());
+        assert!(!shutdown.is_stopped());
     }
 
     #[tokio::test(start_paused = true)]

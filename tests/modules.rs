@@ -21,9 +21,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "checkpoint",
             "config",
             "dispatcher",
+            "duplicates",
             "event",
             "partition",
             "receiver",
+            "replay",
             "route",
             "shutdown",
             "sink",
@@ -31,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("backoff", &[]),
     ("causes", &[]),
-    ("checkpoint", &["event", "settings"]),
+    ("checkpoint", &["durable", "event", "receiver", "settings"]),
     (
         "cli",
         &[
@@ -41,12 +43,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "context",
             "decoder",
+            "durable",
             "emulator",
             "event",
             "message",
             "pretty",
             "receiver",
+            "redrive",
+            "replay",
+            "route",
             "secret",
+            "settings",
             "shutdown",
             "simulator",
             "sink",
@@ -56,9 +63,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "ack",
             "checkpoint",
+            "duplicates",
             "event",
             "receiver",
+            "replay",
             "route",
             "secret",
             "settings",
@@ -67,10 +77,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("context", &[]),
     ("decoder", &["context"]),
-    ("dispatcher", &["ack", "message", "route", "sink"]),
+    (
+        "dispatcher",
+        &["ack", "duplicates", "message", "route", "sink"],
+    ),
+    (
+        "duplicates",
+        &["causes", "durable", "event", "message", "settings"],
+    ),
+    ("durable", &[]),
     ("emulator", &[]),
     ("event", &[]),
-    ("message", &["context", "decoder", "event"]),
+    ("message", &["context", "decoder", "event", "settings"]),
     (
         "partition",
         &[
@@ -82,34 +100,52 @@ const ARROWS: &[(&str, &[&str])] = &[
             "event",
             "message",
             "receiver",
+            "replay",
             "shutdown",
             "sink",
         ],
     ),
     ("pretty", &["context", "decoder", "event", "message"]),
-    ("receiver", &["causes", "backoff", "event", "secret"]),
-    ("route", &["message", "settings"]),
+    ("receiver", &["causes", "backoff", "event", "secret", "tls"]),
+    (
+        "redrive",
+        &[
+            "ack", "causes", "durable", "event", "message", "shutdown", "sink",
+        ],
+    ),
+    ("replay", &["event", "receiver"]),
+    (
+        "route",
+        &["context", "event", "message", "settings", "sink"],
+    ),
     ("secret", &[]),
     ("settings", &["secret"]),
     ("shutdown", &[]),
     ("simulator", &["receiver"]),
     (
         "sink",
-        &["causes", "ack", "backoff", "message", "pretty", "settings"],
+        &[
+            "causes", "ack", "backoff", "context", "event", "message", "pretty", "secret",
+            "settings", "tls",
+        ],
     ),
     ("telemetry", &[]),
+    ("tls", &[]),
 ];
 
 /// Crates that only some modules may name, and who may.
 const EDGES: &[(&str, &[&str])] = &[
     ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
     ("serde_amqp", &["emulator", "receiver", "simulator"]),
-    ("tokio_rustls", &["receiver"]),
+    ("reqwest", &["sink"]),
+    ("tokio_rustls", &["receiver", "sink", "tls"]),
     ("signal_hook", &["shutdown"]),
 ];
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.
-const PURE: &[&str] = &["ack", "context", "decoder", "route"];
+const PURE: &[&str] = &["ack", "context", "decoder", "replay", "route"];
+/// Single files of which the same is true.
+const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];
 const IMPURE: &[&str] = &[
     "tokio",
     "std::fs",
@@ -237,7 +273,8 @@ fn only_the_edges_name_the_crates_of_the_edges() {
 #[test]
 fn thinking_knows_no_runtime_no_clock_and_no_io() {
     for (module, path, text) in sources() {
-        if !PURE.contains(&module.as_str()) {
+        let is_pure_file = PURE_FILES.iter().any(|file| path.ends_with(file));
+        if !PURE.contains(&module.as_str()) && !is_pure_file {
             continue;
         }
         for word in IMPURE {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::app::AppError;
 use crate::causes::Causes;
+use crate::checkpoint::CheckpointError;
 use crate::receiver::ReceiverError;
 
 /// How a command ended.
@@ -15,7 +16,7 @@ pub(super) enum Exit {
     Fine = 0,
     /// EX_USAGE: the command line is wrong.
     Usage = 64,
-    /// EX_DATAERR: some input could not be decoded.
+    /// EX_DATAERR: some input could not be decoded, or is damaged.
     Data = 65,
     /// EX_NOINPUT: a file could not be read.
     NoInput = 66,
@@ -27,8 +28,9 @@ pub(super) enum Exit {
     System = 71,
     /// EX_IOERR: output could not be written.
     InputOutput = 74,
-    /// EX_TEMPFAIL: stopped before everything received was delivered.
-    Cut = 75,
+    /// EX_TEMPFAIL: to be tried again: stopped before everything was delivered, or what is needed is in
+    /// use.
+    TryAgain = 75,
     /// EX_NOPERM: a key or token was refused.
     NoPermission = 77,
     /// EX_CONFIG: the configuration is wrong.
@@ -65,14 +67,24 @@ impl Failure {
     /// A failure of receiving.
     pub(super) fn of_app(what: &str, error: &AppError) -> Self {
         let exit = match error {
-            AppError::Sink { .. } | AppError::SinkFailed { .. } | AppError::Checkpoint { .. } => {
-                Exit::InputOutput
+            AppError::Sink { .. } | AppError::SinkFailed { .. } => Exit::InputOutput,
+            AppError::Store(error) | AppError::Checkpoint { source: error, .. } => {
+                Self::exit_of_checkpoints(error)
             }
             AppError::Receiver(error) => Self::exit_of(error),
             AppError::NoSuchPartition { .. } => Exit::Unavailable,
             AppError::Panicked(_) => Exit::Software,
         };
         Self::new(exit, what, error)
+    }
+
+    pub(super) fn exit_of_checkpoints(error: &CheckpointError) -> Exit {
+        match error {
+            CheckpointError::Locked { .. } => Exit::TryAgain,
+            CheckpointError::Unavailable { .. } => Exit::InputOutput,
+            CheckpointError::Damaged { .. } => Exit::Data,
+            CheckpointError::NotKept => Exit::Config,
+        }
     }
 
     fn exit_of(error: &ReceiverError) -> Exit {

@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart, Summary};
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 use crate::event::PartitionId;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
 use crate::{checkpoint, sink};
@@ -98,16 +98,22 @@ pub(super) fn config(
         color: sink::Color::detect(),
         events,
         is_watched: true,
+        ..sink::Stdout::default()
     };
     Config {
         hubs: vec![hub],
         partitions,
+        delivery: Delivery::default(),
+        dead_letter: sink::DeadLetterConfig::default(),
+        duplicates: None,
         checkpoint: checkpoint::Config::default(),
         sinks: vec![sink::Config {
             name: "stdout".to_owned(),
+            queue: sink::QueueLimit::default(),
             kind: Box::new(stdout),
         }],
         routes: Vec::new(),
+        replay: None,
     }
 }
 

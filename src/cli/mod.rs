@@ -1,5 +1,7 @@
 //! The commands as a person types them; each in a file of its own, with what it takes and what it does.
 
+mod checkpoint;
+mod configured;
 mod connection;
 mod decode;
 #[cfg(feature = "emulator")]
@@ -8,6 +10,8 @@ mod demo;
 mod emulator;
 mod exit;
 mod listen;
+mod redrive;
+mod replay;
 mod run;
 mod schema;
 #[cfg(feature = "emulator")]
@@ -53,6 +57,9 @@ enum Command {
     Demo(demo::Demo),
     Listen(listen::Listen),
     Run(run::Run),
+    Checkpoint(checkpoint::Checkpoints),
+    Redrive(redrive::Redeliver),
+    Replay(replay::Again),
     Decode(decode::Decode),
     #[cfg(feature = "emulator")]
     Emulator(emulator::Serve),
@@ -135,6 +142,9 @@ impl Command {
             Self::Demo(demo) => block_on(demo.execute()),
             Self::Listen(listen) => block_on(listen.execute()),
             Self::Run(run) => block_on(run.execute()),
+            Self::Checkpoint(checkpoints) => block_on(checkpoints.execute()),
+            Self::Replay(again) => block_on(again.execute()),
+            Self::Redrive(redeliver) => block_on(redeliver.execute()),
             Self::Decode(decode) => decode.execute(),
             #[cfg(feature = "emulator")]
             Self::Emulator(serve) => block_on(serve.execute()),
@@ -168,6 +178,42 @@ fn shutdown_on_signals(grace: Duration) -> Result<Shutdown, Failure> {
 /// A line for the person at the terminal. Nobody is left to tell when standard error is gone.
 fn say(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// So many of something: "1 event", "2 events".
+fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        some => format!("{some} {noun}s"),
+    }
+}
+
+/// The text, with what could do something to a terminal escaped: it comes out of files.
+fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// What a command was asked for, on standard output. A reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::InputOutput,
+            "write to standard output",
+            &error,
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use super::shutdown_on_signals;
 use crate::app::{App, AtStart, Summary};
 use crate::config;
+use crate::shutdown::Shutdown;
 
 /// Run as a daemon, as a configuration file says
 ///
@@ -18,7 +18,7 @@ use crate::config;
 /// instance DATAVERSE_LISTENER__HUB__CONNECTION_STRING.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// The configuration file, in TOML; config/example.toml shows every key
+    /// The configuration file, in TOML; config/dataverse-listener.toml shows every key
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
@@ -38,7 +38,10 @@ impl Run {
         let config = config::load(&self.config, variables).map_err(|error| {
             Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
         })?;
-        let shutdown = shutdown_on_signals(Duration::from_secs(self.grace.into()))?;
+        let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
+        shutdown
+            .on_signals_of_a_daemon()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
         let summary = App::new(config, AtStart::Wait, shutdown.clone())
             .run(|hubs| {
                 for (hub, partitions) in hubs {
@@ -64,10 +67,13 @@ impl Run {
             received = summary.received,
             undecodable = summary.undecodable,
             unrouted = summary.unrouted,
+            duplicates = summary.duplicates,
+            dead_lettered = summary.dead_lettered,
+            skipped = summary.skipped,
             "stopped"
         );
         Ok(match summary {
-            _ if shutdown.is_forced() && summary.left_behind > 0 => Exit::Cut,
+            _ if shutdown.is_forced() && summary.left_behind > 0 => Exit::TryAgain,
             Summary {
                 closed_sink: Some(_),
                 ..

@@ -12,9 +12,9 @@ use std::path::Path;
 use config::builder::DefaultState;
 use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 
-use super::{Config, ConfigError, hub};
+use super::{Config, ConfigError, Delivery, hub};
 use crate::settings::{Mistake, Settings, VARIABLE};
-use crate::{checkpoint, receiver, route, sink};
+use crate::{checkpoint, duplicates, receiver, route, sink};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
@@ -165,20 +165,39 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         .filter_map(|(sink, found)| keep(sink, found, mistakes))
         .collect();
     refuse_twins(&mut root, &hubs, &sinks);
+    let (delivery, found) = Delivery::read(root.table("delivery"));
+    mistakes.extend(found);
     let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    let (dead_letter, found) = sink::DeadLetterConfig::read(root.table("dead_letter"), &sinks);
+    mistakes.extend(found);
+    let (duplicates, found) = duplicates::Config::read(root.optional_table("duplicates"));
+    mistakes.extend(found);
     let mut routes = Vec::new();
     for table in root.tables("route") {
         let (route, found) = route::Config::read(table, &names);
         mistakes.extend(found);
         routes.push(route);
     }
+    if let Some(reason) = route::Config::judge(&routes) {
+        root.mistake("route", reason);
+    }
+    if sinks.len() > route::MOST_SINKS {
+        root.mistake(
+            "sink",
+            format!("there can be at most {}", route::MOST_SINKS),
+        );
+    }
     mistakes.extend(root.finish());
     Some(Config {
         hubs,
         partitions: Vec::new(),
+        delivery,
+        dead_letter,
+        duplicates,
         checkpoint,
         sinks,
         routes,
+        replay: None,
     })
 }
 
@@ -199,14 +218,13 @@ fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
     tables
 }
 
-/// Two hubs that are one would be read twice; two sinks of one name could not be told apart by routes;
+/// Two hubs that are one would be read twice, and have one checkpoint even where their ports differ; two sinks of one name could not be told apart by routes;
 /// two that write to one place would write into each other's lines.
 fn refuse_twins(root: &mut Settings, hubs: &[receiver::Config], sinks: &[sink::Config]) {
     let hubs = hubs.iter().map(|hub| {
         let namespace = hub.connection_string.namespace().to_lowercase();
-        let place = (namespace, hub.connection_string.port());
         format!(
-            "{place:?} {:?} {:?}",
+            "{namespace:?} {:?} {:?}",
             hub.event_hub.to_lowercase(),
             hub.consumer_group.to_lowercase()
         )
@@ -253,12 +271,22 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_a_configuration() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml");
-        let config = load(&path, []).unwrap();
-        assert_eq!(config.hubs[0].event_hub, "dataverse-events");
-        assert_eq!(config.sinks[0].name, "console");
-        assert_eq!(config.routes.len(), 2);
+    fn the_examples_are_configurations_and_show_every_kind_of_sink() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                let config = load(&path, []).map_err(|error| error.to_string());
+                assert!(config.is_ok(), "{config:?}");
+            }
+        }
+        let reference = std::fs::read_to_string(folder.join("dataverse-listener.toml")).unwrap();
+        for kind in sink::kinds() {
+            assert!(reference.contains(&format!("type = \"{kind}\"")), "{kind}");
+        }
     }
 
     #[test]

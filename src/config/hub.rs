@@ -1,9 +1,6 @@
 //! The `[[hub]]` table: what to read, and the secret that opens it.
 
-use std::path::PathBuf;
-
 use crate::receiver::{self, ConnectionString, StartPosition};
-use crate::secret::Secret;
 use crate::settings::{Mistake, Settings};
 
 /// Reads one `[[hub]]` table; none where it has a mistake that leaves nothing to read.
@@ -21,33 +18,8 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
 }
 
 fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
-    let inline = settings.optional::<Secret>("connection_string");
-    let file = settings.optional::<PathBuf>("connection_string_file");
-    let (key, text) = match (inline, file) {
-        (Some(_), Some(_)) => {
-            settings.mistake(
-                "connection_string",
-                "is given twice: here and by connection_string_file",
-            );
-            return None;
-        }
-        (Some(inline), None) => ("connection_string", inline),
-        (None, Some(file)) => match Secret::from_file(&file) {
-            Ok(text) => ("connection_string_file", text),
-            Err(error) => {
-                let reason = format!("{} cannot be read: {error}", file.display());
-                settings.mistake("connection_string_file", reason);
-                return None;
-            }
-        },
-        (None, None) => {
-            settings.mistake(
-                "connection_string",
-                "is missing; give it, or connection_string_file",
-            );
-            return None;
-        }
-    };
+    let key = settings.given("connection_string", "connection_string_file");
+    let text = settings.required_secret("connection_string", "connection_string_file")?;
     text.reveal()
         .trim()
         .parse()

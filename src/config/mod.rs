@@ -1,15 +1,19 @@
 //! The configuration as the daemon uses it. Each part defines its own settings; here they are gathered.
 
+mod delivery;
 mod file;
 mod hub;
 
 use crate::checkpoint;
+use crate::duplicates;
 use crate::event::PartitionId;
 use crate::receiver;
+use crate::replay::Replay;
 use crate::route;
 use crate::settings::Mistake;
 use crate::sink;
 
+pub(crate) use delivery::Delivery;
 pub(crate) use file::load;
 
 /// Everything that a daemon needs to know.
@@ -19,12 +23,20 @@ pub(crate) struct Config {
     pub hubs: Vec<receiver::Config>,
     /// The partitions to read, of every hub; all of them where none is named.
     pub partitions: Vec<PartitionId>,
+    /// The `[delivery]` table: how much may be in flight.
+    pub delivery: Delivery,
+    /// The `[dead_letter]` table: what becomes of what cannot be delivered.
+    pub dead_letter: sink::DeadLetterConfig,
+    /// The `[duplicates]` table: what becomes of events that come more than once; none where nobody asks.
+    pub duplicates: Option<duplicates::Config>,
     /// The `[checkpoint]` table: where it is kept how far was delivered.
     pub checkpoint: checkpoint::Config,
     /// The `[[sink]]` tables: where to deliver.
     pub sinks: Vec<sink::Config>,
     /// The `[[route]]` tables: what goes where.
     pub routes: Vec<route::Config>,
+    /// What is read once more instead of what is new. Only a command sets it, never a file.
+    pub replay: Option<Replay>,
 }
 
 /// Everything that is wrong with a configuration, at once.

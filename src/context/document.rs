@@ -31,6 +31,14 @@ impl WireFormat {
             Self::Xml => "xml",
         }
     }
+
+    /// The media type that Dataverse names it by.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml",
+        }
+    }
 }
 
 impl fmt::Display for WireFormat {
@@ -106,7 +114,8 @@ impl Serialize for Value {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Number(number) => number.serialize(serializer),
-            Self::String(text) | Self::Guid(text) => serializer.serialize_str(text),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Guid(text) => serializer.serialize_str(text),
             Self::DateTime(date) => date.serialize(serializer),
             Self::Bytes(bytes) => {
                 serializer.collect_str(&base64::display::Base64Display::new(bytes, &STANDARD))
@@ -126,6 +135,13 @@ impl Serialize for Value {
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_i64() {
+            // The digits that were sent are these, unless they were "-0".
+            Some(number) if number != 0 || self.as_str() == "0" => {
+                return serializer.serialize_i64(number);
+            }
+            _ => {}
+        }
         // The literal itself, because a number type would round it; JSON has no NaN, so that is a string.
         match serde_json::from_str::<&RawValue>(self.as_str()) {
             Ok(literal) => literal.serialize(serializer),

@@ -7,6 +7,7 @@
 mod change;
 mod document;
 mod entity;
+mod memory;
 mod value;
 
 pub use change::ChangedColumn;
@@ -23,7 +24,7 @@ pub struct ExecutionContext {
 }
 
 /// The guid that stands for "no row".
-const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
+pub(crate) const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Messages that cannot come without input parameters: an empty collection means it was cut.
 const NEEDS_INPUT: &[&str] = &[

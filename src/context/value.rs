@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use smol_str::SmolStr;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -21,7 +22,7 @@ pub enum Value {
     Number(Number),
     /// A string; a duration, a URI, a character or an enum's member as text; in JSON a guid too,
     /// wherever the contract does not say that it is one.
-    String(String),
+    String(SmolStr),
     /// A guid in lower case.
     Guid(String),
     /// A date and time.
@@ -47,7 +48,8 @@ impl Value {
     /// The text of a string, a guid or a date.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::String(text) | Self::Guid(text) => Some(text),
+            Self::String(text) => Some(text),
+            Self::Guid(text) => Some(text),
             Self::DateTime(date) => Some(date.as_str()),
             _ => None,
         }
@@ -111,13 +113,13 @@ impl Value {
 /// A number as it was written, so that decimals keep their scale and 64-bit integers stay exact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number {
-    text: String,
+    text: SmolStr,
     kind: NumberKind,
 }
 
 impl Number {
     /// Takes the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`. `None` for anything else.
-    pub fn new(text: impl Into<String>, kind: NumberKind) -> Option<Self> {
+    pub fn new(text: impl Into<SmolStr>, kind: NumberKind) -> Option<Self> {
         let text = text.into();
         (is_json_number(text.as_bytes()) || is_special(&text)).then_some(Self { text, kind })
     }
@@ -200,11 +202,11 @@ fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
 /// A date and time as RFC 3339 text, with the precision and the zone that were sent; without a zone
 /// where XML gave none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DateTime(String);
+pub struct DateTime(SmolStr);
 
 impl DateTime {
     /// Takes an RFC 3339 text, or one without a zone (`2024-11-08T08:05:06`). `None` for anything else.
-    pub fn new(text: impl Into<String>) -> Option<Self> {
+    pub fn new(text: impl Into<SmolStr>) -> Option<Self> {
         let date = Self(text.into());
         let bytes = date.0.as_bytes();
         (bytes.get(10) == Some(&b'T') && (date.instant().is_some() || date.local().is_some()))
@@ -232,7 +234,7 @@ impl DateTime {
 /// A collection of key/value pairs in the order sent, each key once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bag {
-    entries: Vec<(String, Value)>,
+    entries: Vec<(SmolStr, Value)>,
 }
 
 impl Bag {
@@ -258,6 +260,11 @@ impl Bag {
         self.entries.len()
     }
 
+    /// How many bytes its entries take, without what they point to.
+    pub(super) fn table_size(&self) -> usize {
+        self.entries.capacity() * size_of::<(SmolStr, Value)>()
+    }
+
     /// True without entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -265,7 +272,7 @@ impl Bag {
 
     /// Builds a bag; of two entries with one key the later value stands in the earlier one's place.
     /// Calls `repeated` with each key that came again.
-    pub fn new(entries: Vec<(String, Value)>, mut repeated: impl FnMut(&str)) -> Self {
+    pub fn new(entries: Vec<(SmolStr, Value)>, mut repeated: impl FnMut(&str)) -> Self {
         Self {
             entries: keep_last(entries, |key| repeated(key)),
         }
@@ -274,7 +281,11 @@ impl Bag {
 
 /// A complex value: its type, where it has one, and its members in the order sent, each name once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object {
+pub struct Object(Box<Inner>);
+
+/// In a box of its own, so that a value is small whatever it holds: contexts are full of values.
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
     type_name: Option<TypeName>,
     members: Vec<(Name, Value)>,
 }
@@ -290,20 +301,26 @@ impl Object {
         members: Vec<(Name, Value)>,
         mut repeated: impl FnMut(&str),
     ) -> Self {
-        Self {
+        Self(Box::new(Inner {
             type_name,
             members: keep_last(members, |name| repeated(name)),
-        }
+        }))
+    }
+
+    /// How many bytes its members take, without what they point to.
+    pub(super) fn table_size(&self) -> usize {
+        self.0.members.capacity() * size_of::<(Name, Value)>()
     }
 
     /// The type, where the wire or the contract names one.
     pub fn type_name(&self) -> Option<&TypeName> {
-        self.type_name.as_ref()
+        self.0.type_name.as_ref()
     }
 
     /// True where the value is of this type of Microsoft's contracts: `is("Entity")`.
     pub fn is(&self, name: &str) -> bool {
-        self.type_name
+        self.0
+            .type_name
             .as_ref()
             .is_some_and(|known| known.namespace.is_none() && known.name == name)
     }
@@ -321,24 +338,25 @@ impl Object {
 
     /// Every member in the order sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.members
+        self.0
+            .members
             .iter()
             .map(|(name, value)| (name.as_ref(), value))
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.0.members.len()
     }
 
     /// True without members.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.0.members.is_empty()
     }
 
     /// Gives the members away.
     pub fn into_members(self) -> Vec<(Name, Value)> {
-        self.members
+        self.0.members
     }
 }
 
@@ -440,11 +458,11 @@ mod tests {
     fn of_repeated_keys_the_last_value_stands_in_the_first_place() {
         for filler in [0, 2 * SEARCHED] {
             let mut entries = vec![
-                ("a".to_owned(), Value::Bool(false)),
-                ("b".to_owned(), Value::Null),
+                (SmolStr::new("a"), Value::Bool(false)),
+                (SmolStr::new("b"), Value::Null),
             ];
-            entries.extend((0..filler).map(|n| (format!("filler{n}"), Value::Null)));
-            entries.push(("a".to_owned(), Value::Bool(true)));
+            entries.extend((0..filler).map(|n| (format!("filler{n}").into(), Value::Null)));
+            entries.push((SmolStr::new("a"), Value::Bool(true)));
             let mut repeated = Vec::new();
             let bag = Bag::new(entries, |key| repeated.push(key.to_owned()));
             assert_eq!(bag.iter().next(), Some(("a", &Value::Bool(true))));

@@ -43,6 +43,11 @@ pub(super) struct Contract {
 }
 
 impl Contract {
+    /// How many members are declared.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// The declared member `name`, with `next` telling where the search begins: members come in the
     /// contract's order nearly always.
     pub(super) fn member(&self, name: &str, next: &mut usize) -> Option<(&'static str, Shape)> {

@@ -5,7 +5,10 @@
 
 mod lexer;
 
+use std::borrow::Cow;
+
 use lexer::Lexer;
+use smol_str::SmolStr;
 
 use super::contract::{self, CLR, CONTEXT, Contract, PAIR, Shape};
 use super::{Fault, MAX_DEPTH, Notes, date, scalar};
@@ -41,7 +44,7 @@ struct Reader<'a, 'n> {
     depth: usize,
 }
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
     fn value(&mut self, shape: Shape) -> Result<Value, Fault> {
         match self.lexer.peek() {
             Some(b'{') => self.nested(|reader| reader.object(shape)),
@@ -82,7 +85,7 @@ impl Reader<'_, '_> {
         if let (Shape::Enum(names), Ok(place)) = (shape, text.parse::<usize>())
             && let Some(name) = names.get(place)
         {
-            return Ok(Value::String((*name).to_owned()));
+            return Ok(Value::String(SmolStr::new_static(name)));
         }
         Ok(Value::Number(number))
     }
@@ -101,9 +104,9 @@ impl Reader<'_, '_> {
         Ok(match (value, shape) {
             (Some(value), _) => value,
             (None, Shape::Guid | Shape::Created | Shape::DateTime) => {
-                scalar::unlike(text.into_owned(), shape, self.notes)
+                scalar::unlike(text.into(), shape, self.notes)
             }
-            (None, _) => Value::String(text.into_owned()),
+            (None, _) => Value::String(text.into()),
         })
     }
 
@@ -140,7 +143,7 @@ impl Reader<'_, '_> {
     }
 
     /// Reads `{"key": ..., "value": ...}` with its members in any order.
-    fn pair(&mut self, shape: Shape) -> Result<(String, Value), Fault> {
+    fn pair(&mut self, shape: Shape) -> Result<(SmolStr, Value), Fault> {
         let noted = self.notes.list.len();
         self.lexer.expect(b'{', "a key/value pair")?;
         let (mut key, mut value) = (None, None);
@@ -150,7 +153,7 @@ impl Reader<'_, '_> {
             let name = self.lexer.string()?;
             self.lexer.expect(b':', "a colon")?;
             match &*name {
-                "key" => key = Some(self.lexer.string()?.into_owned()),
+                "key" => key = Some(SmolStr::from(self.lexer.string()?)),
                 "value" => value = Some(self.value(shape)?),
                 _ => self.lexer.skip()?,
             }
@@ -161,7 +164,13 @@ impl Reader<'_, '_> {
     }
 
     fn object(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let hint = self.type_hint(matches!(shape, Shape::Any))?;
+        self.lexer.expect(b'{', "an object")?;
+        let first = self.first_hint()?;
+        let is_first = first.is_none();
+        let hint = match first {
+            None if matches!(shape, Shape::Any) => self.later_hint()?,
+            first => first,
+        };
         let declared = match shape {
             Shape::Complex(contract) => Some(contract),
             _ => None,
@@ -180,7 +189,7 @@ impl Reader<'_, '_> {
                     namespace: None,
                 }),
         };
-        let members = self.members(contract)?;
+        let members = self.members(contract, is_first)?;
         let object = Object::new(type_name, members, |name| {
             self.notes.repeated("member", name)
         });
@@ -195,10 +204,11 @@ impl Reader<'_, '_> {
     fn members(
         &mut self,
         contract: Option<&'static Contract>,
+        mut is_first: bool,
     ) -> Result<Vec<(Name, Value)>, Fault> {
-        self.lexer.expect(b'{', "an object")?;
-        let mut members = Vec::new();
-        let (mut next, mut is_first) = (0, true);
+        // So many come nearly always, and no body can make it more.
+        let mut members = Vec::with_capacity(contract.map_or(0, Contract::len));
+        let mut next = 0;
         while self.lexer.another(b'}', is_first)? {
             is_first = false;
             let noted = self.notes.list.len();
@@ -220,22 +230,35 @@ impl Reader<'_, '_> {
         Ok(members)
     }
 
-    /// Looks for `__type` in the object that begins here. It is the first member where the serializer
-    /// wrote it; only where the declared type says nothing is it looked for further on, which reads the
-    /// object over once more: at most [`MAX_DEPTH`] times for any byte.
-    fn type_hint(&self, everywhere: bool) -> Result<Option<String>, Fault> {
+    /// Reads `__type` where it is the first member of the object that has begun, which is where the
+    /// serializer writes it.
+    fn first_hint(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
         let mut ahead = self.lexer.clone();
-        ahead.expect(b'{', "an object")?;
+        if !ahead.another(b'}', true)? {
+            return Ok(None);
+        }
+        let name = ahead.string()?;
+        ahead.expect(b':', "a colon")?;
+        if name != "__type" || ahead.peek() != Some(b'"') {
+            return Ok(None);
+        }
+        let hint = ahead.string()?;
+        self.lexer = ahead;
+        Ok(Some(hint))
+    }
+
+    /// Looks for `__type` among all members of the object that has begun. Only where the declared type
+    /// says nothing is this done: it reads the object over once more, at most [`MAX_DEPTH`] times for any
+    /// byte.
+    fn later_hint(&self) -> Result<Option<Cow<'a, str>>, Fault> {
+        let mut ahead = self.lexer.clone();
         let mut is_first = true;
         while ahead.another(b'}', is_first)? {
             is_first = false;
             let name = ahead.string()?;
             ahead.expect(b':', "a colon")?;
             if name == "__type" && ahead.peek() == Some(b'"') {
-                return ahead.string().map(|hint| Some(hint.into_owned()));
-            }
-            if !everywhere {
-                return Ok(None);
+                return ahead.string().map(Some);
             }
             ahead.skip()?;
         }
@@ -247,8 +270,8 @@ impl Reader<'_, '_> {
 fn parse_hint(hint: &str) -> (Option<&'static Contract>, TypeName) {
     let (name, namespace) = hint.split_once(':').unwrap_or((hint, ""));
     let namespace = match namespace.strip_prefix('#') {
-        Some(clr) => format!("{CLR}{clr}"),
-        None => namespace.strip_prefix('\\').unwrap_or(namespace).to_owned(),
+        Some(clr) => Cow::Owned(format!("{CLR}{clr}")),
+        None => Cow::Borrowed(namespace.strip_prefix('\\').unwrap_or(namespace)),
     };
     let contract = match contract::known(name, &namespace) {
         Some(Shape::Complex(contract)) => Some(contract),
@@ -260,7 +283,7 @@ fn parse_hint(hint: &str) -> (Option<&'static Contract>, TypeName) {
             Some(contract) if contract.name == name => contract.name.into(),
             _ => name.to_owned().into(),
         },
-        namespace: (!contract::is_well_known(&namespace)).then_some(namespace),
+        namespace: (!contract::is_well_known(&namespace)).then(|| namespace.into_owned()),
     };
     (contract, type_name)
 }

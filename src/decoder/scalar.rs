@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use smol_str::{SmolStr, ToSmolStr};
 
 use super::contract::Shape;
 use super::{Notes, date};
@@ -21,23 +22,22 @@ pub(super) fn read(text: String, shape: Shape, notes: &mut Notes) -> Value {
         Shape::Created => date::created_from_text(text.trim()).map(Value::DateTime),
         Shape::Bytes => bytes(&text).map(Value::Bytes),
         Shape::Char => character(text.trim()).map(Value::String),
-        _ => return Value::String(text),
+        _ => return Value::String(text.into()),
     };
-    value.unwrap_or_else(|| unlike(text, shape, notes))
+    value.unwrap_or_else(|| unlike(text.into(), shape, notes))
 }
 
 /// A text in lower case if it is a guid.
 pub(super) fn guid(text: &str) -> Option<String> {
-    let is_guid = text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        });
+    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let has_hyphens = [8, 13, 18, 23].iter().all(|at| bytes[*at] == b'-');
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
+    let is_guid = has_hyphens && digits == 32;
     is_guid.then(|| text.to_ascii_lowercase())
 }
 
 /// Keeps a text that is not what its type says.
-pub(super) fn unlike(text: String, shape: Shape, notes: &mut Notes) -> Value {
+pub(super) fn unlike(text: SmolStr, shape: Shape, notes: &mut Notes) -> Value {
     notes.add(format!("not a {}, kept as text", name(shape)));
     Value::String(text)
 }
@@ -81,11 +81,11 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A character from its UTF-16 code; half a surrogate pair is no character and shows as U+FFFD.
-fn character(text: &str) -> Option<String> {
+fn character(text: &str) -> Option<SmolStr> {
     let code: u16 = text.parse().ok()?;
     Some(
         char::from_u32(code.into())
             .unwrap_or(char::REPLACEMENT_CHARACTER)
-            .to_string(),
+            .to_smolstr(),
     )
 }

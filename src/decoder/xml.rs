@@ -6,6 +6,7 @@
 mod elements;
 
 use elements::{Elements, Named, Piece, Start};
+use smol_str::SmolStr;
 
 use super::contract::{self, ARRAYS, CONTEXT, Contract, Shape};
 use super::{Fault, MAX_DEPTH, Notes, pairs, scalar};
@@ -178,12 +179,12 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
-    fn pair(&mut self, shape: Shape) -> Result<(String, Value), Fault> {
+    fn pair(&mut self, shape: Shape) -> Result<(SmolStr, Value), Fault> {
         let noted = self.notes.list.len();
         let (mut key, mut value) = (None, None);
         while let Some(start) = self.child()? {
             match start.name() {
-                "key" | "Key" => key = Some(self.text()?),
+                "key" | "Key" => key = Some(SmolStr::from(self.text()?)),
                 "value" | "Value" => value = Some(self.value(start, shape)?),
                 _ => drop(self.value(start, Shape::Any)?),
             }
@@ -224,9 +225,10 @@ impl<'a> Reader<'a, '_> {
             return Ok(children.into_value(type_name, self.notes));
         }
         let Some(type_name) = type_name else {
-            return Ok(Value::String(text));
+            return Ok(Value::String(text.into()));
         };
-        let content = (!text.is_empty()).then_some((Name::Borrowed("@value"), Value::String(text)));
+        let content =
+            (!text.is_empty()).then_some((Name::Borrowed("@value"), Value::String(text.into())));
         let members = content.into_iter().collect();
         Ok(Value::Object(Object::new(Some(type_name), members, |_| {})))
     }

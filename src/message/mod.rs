@@ -1,6 +1,12 @@
 //! What the sinks are given: an event's place in its hub, and the context in it or the reason why there is none.
 
+mod cloud_event;
+mod field;
+mod identity;
+#[cfg(test)]
+pub(crate) mod samples;
 mod schema;
+mod template;
 
 use std::sync::Arc;
 
@@ -9,11 +15,14 @@ use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use time::format_description::well_known::Rfc3339;
 
-use crate::context::WireFormat;
+use crate::context::{Document, ExecutionContext, WireFormat};
 use crate::decoder::{self, Decoded, Hint};
-use crate::event::{Body, Event, Properties, Source};
+use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
 
+pub(crate) use cloud_event::{CloudEvent, Data};
+pub(crate) use identity::Identity;
 pub(crate) use schema::SCHEMA;
+pub(crate) use template::Template;
 
 /// One event on its way to the sinks. As JSON it is the message document described in the README.
 #[derive(Debug)]
@@ -24,6 +33,20 @@ pub(crate) struct Message {
     pub event: Event,
     /// What the body says.
     pub content: Content,
+    /// True when it is read once more on purpose, beside the daemon that delivers.
+    pub is_replay: bool,
+    /// Where the same event was met before, where that is to be marked.
+    pub duplicate_of: Option<Place>,
+    size: usize,
+}
+
+/// An event of a hub: its partition, and its number there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The number.
+    pub sequence_number: SequenceNumber,
 }
 
 /// What the body of a message says.
@@ -55,19 +78,73 @@ impl Message {
                 reason: reason.clone(),
             },
         };
+        let context = match &content {
+            Content::Context { decoded, .. } => decoded.context.memory(),
+            Content::Undecodable { .. } => 0,
+        };
         Self {
+            size: event.size() + context,
             source,
             event,
             content,
+            is_replay: false,
+            duplicate_of: None,
         }
     }
 
+    /// About how many bytes it takes: the event, and the context made of it.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
     /// The context, where there is one.
-    pub(crate) fn context(&self) -> Option<&crate::context::ExecutionContext> {
+    pub(crate) fn context(&self) -> Option<&ExecutionContext> {
         match &self.content {
             Content::Context { decoded, .. } => Some(&decoded.context),
             Content::Undecodable { .. } => None,
         }
+    }
+
+    /// The context document, where there is a context.
+    pub(crate) fn document(&self) -> Option<Document<'_>> {
+        match &self.content {
+            Content::Context {
+                decoded,
+                is_flagged,
+            } => Some(decoded.document(*is_flagged)),
+            Content::Undecodable { .. } => None,
+        }
+    }
+
+    /// The format of the body; of what could not be decoded, the one that it seemed to have.
+    pub(crate) fn format(&self) -> Option<WireFormat> {
+        match &self.content {
+            Content::Context { decoded, .. } => Some(decoded.format),
+            Content::Undecodable { format, .. } => *format,
+        }
+    }
+
+    /// The media type that the sender named, in Dataverse's application property or AMQP's own.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        let property = self.event.properties.get("ContentType");
+        property
+            .and_then(|value| value.as_str())
+            .or(self.event.content_type.as_deref())
+    }
+
+    /// True when Dataverse cut the context to size.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.document().is_some_and(|document| document.truncated)
+    }
+
+    /// Its name, the same for every attempt and every repeated post.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::of(self)
+    }
+
+    /// Itself as a CloudEvent.
+    pub(crate) fn cloud_event(&self) -> CloudEvent<'_> {
+        CloudEvent::of(self)
     }
 }
 
@@ -106,12 +183,23 @@ fn says_truncated(properties: &Properties) -> bool {
 
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.serialize_members(&mut map)?;
+        map.end()
+    }
+}
+
+impl Message {
+    /// Writes the members of the message document into `map`, for those who have more to say there.
+    pub(crate) fn serialize_members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Self {
             source,
             event,
             content,
+            is_replay,
+            duplicate_of,
+            size: _,
         } = self;
-        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("namespace", &source.namespace)?;
         map.serialize_entry("event_hub", &source.event_hub)?;
         map.serialize_entry("consumer_group", &source.consumer_group)?;
@@ -126,6 +214,12 @@ impl Serialize for Message {
             map.serialize_entry("content_type", content_type)?;
         }
         map.serialize_entry("properties", &InOrder(&event.properties))?;
+        if *is_replay {
+            map.serialize_entry("replay", is_replay)?;
+        }
+        if let Some(place) = duplicate_of {
+            map.serialize_entry("duplicate_of", place)?;
+        }
         match content {
             Content::Context {
                 decoded,
@@ -144,6 +238,15 @@ impl Serialize for Message {
                 )?;
             }
         }
+        Ok(())
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("partition", self.partition.as_str())?;
+        map.serialize_entry("sequence_number", &self.sequence_number.0)?;
         map.end()
     }
 }

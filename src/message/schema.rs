@@ -25,6 +25,26 @@ pub(crate) const SCHEMA: &str = concat!(
     "type": "object",
     "description": "The application properties, in the sender's order. Timestamps are RFC 3339 strings, binary is base64."
   },
+  "replay": {"const": true, "description": "The event was read once more on purpose (`replay`)."},
+  "duplicate_of": {
+    "type": "object",
+    "description": "Where the same event was met before: Dataverse had posted it already.",
+    "required": ["partition", "sequence_number"],
+    "additionalProperties": false,
+    "properties": {"partition": {"type": "string"}, "sequence_number": {"type": "integer"}}
+  },
+  "dead_letter": {
+    "type": "object",
+    "description": "In the dead-letter sink: why the event is there, and its body.",
+    "required": ["sink", "reason", "time", "body"],
+    "additionalProperties": false,
+    "properties": {
+      "sink": {"type": ["string", "null"], "description": "The sink that refused it; null where it could not be decoded."},
+      "reason": {"type": "string", "description": "Why it was given up."},
+      "time": {"type": "string", "format": "date-time", "description": "When it was given up."},
+      "body": {"type": "string", "contentEncoding": "base64", "description": "The body as it was received."}
+    }
+  },
   "context": {"$ref": "urn:dataverse-listener:context", "description": "The execution context."},
   "undecodable": {
     "type": "object",

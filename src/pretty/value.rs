@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Value {
-        Value::String(text.to_owned())
+        Value::String(text.into())
     }
 
     #[track_caller]

@@ -21,6 +21,8 @@ mod wire;
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use error::{ReceiverError, Retry};
 pub use partition::Receiver;
@@ -73,6 +75,15 @@ impl Config {
     }
 }
 
+/// The last event that a partition has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastEvent {
+    /// Where it lies.
+    pub position: Position,
+    /// When the service took it, in UTC.
+    pub enqueued_time: OffsetDateTime,
+}
+
 /// One event hub, read through one consumer group.
 #[derive(Debug, Clone)]
 pub struct EventHub {
@@ -123,6 +134,38 @@ impl EventHub {
     /// A receiver of the events after `position`, which was read before.
     pub fn receiver_after(&self, partition: PartitionId, position: Position) -> Receiver {
         Receiver::after(Arc::clone(&self.config), partition, position)
+    }
+
+    /// The last event of a partition, or none where it has none.
+    ///
+    /// Connects, asks `$management`, and closes. Each step of it is bounded in time.
+    ///
+    /// # Errors
+    /// Whatever [`ReceiverError`] tells of, at the first failure: nothing is tried again here.
+    pub async fn last_event(
+        &self,
+        partition: &PartitionId,
+    ) -> Result<Option<LastEvent>, ReceiverError> {
+        self.ask_last_event(partition).await.map_err(|failure| {
+            let address = self.config.connection_string.address();
+            ReceiverError::judge(
+                failure,
+                &describe_partition(&self.config, partition),
+                &address,
+            )
+        })
+    }
+
+    async fn ask_last_event(
+        &self,
+        partition: &PartitionId,
+    ) -> Result<Option<LastEvent>, seam::Failure> {
+        let mut connection = stock::Connection::open_authorized(&self.config).await?;
+        let last = connection
+            .last_event(&self.config.event_hub, partition)
+            .await;
+        connection.close().await;
+        last
     }
 
     async fn ask_partitions(&self) -> Result<Vec<String>, seam::Failure> {

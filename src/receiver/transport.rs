@@ -15,10 +15,10 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, crypto::ring};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::connection_string::ConnectionString;
+use crate::tls;
 
 /// A stream that AMQP can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
@@ -89,28 +89,8 @@ fn tls_config() -> io::Result<Arc<ClientConfig>> {
     if let Some(config) = CONFIG.get() {
         return Ok(Arc::clone(config));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(trusted_roots()?)
-        .with_no_client_auth();
+    let config = tls::client_config(tls::trusted_roots()?, None)?;
     Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
-}
-
-fn trusted_roots() -> io::Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
-    }
-    let why = found
-        .errors
-        .first()
-        .map_or_else(String::new, |error| format!(": {error}"));
-    Err(io::Error::other(format!(
-        "no trusted root certificates were found; install the system's (ca-certificates) or set SSL_CERT_FILE{why}"
-    )))
 }
 
 #[cfg(test)]

@@ -1,30 +1,50 @@
 //! Where messages go: the kinds of sink there are, and the queue and worker that every sink gets.
 //!
-//! A sink's file says what its settings are and what *deliver* means. Queueing, trying again and
-//! reporting what was accepted live here, once for all of them.
+//! A sink's file says what its settings are and what *deliver* means. Queueing, trying again, dead
+//! letters and reporting what was accepted live here, once for all of them.
 
+mod adaptive;
+mod aside;
+mod body;
+mod breaker;
+#[cfg(test)]
+mod compliance;
+mod concurrent;
+mod delivery;
+mod file;
+mod lanes;
+mod queue;
+mod refusal;
+mod retry;
 mod stdout;
+mod trouble;
+mod webhook;
+mod worker;
+mod write;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use crate::settings::{Mistake, Settings, Size, nearest, unknown};
 
-use crate::ack::Ticket;
-use crate::backoff::Backoff;
-use crate::causes::Causes;
-use crate::message::Message;
-use crate::settings::{Mistake, Settings, unknown};
-
+pub(crate) use body::Body;
+pub(crate) use concurrent::{Pace, Service};
+pub(crate) use delivery::{DeadLetter, Delivery, Receipt, Settled, Shipment};
+pub(crate) use queue::{Counts, Orders, Queue, QueueLimit, SinkHandle, queue};
+pub(crate) use refusal::{DeadLetterConfig, OnRefusal, Otherwise};
 pub(crate) use stdout::{Color, Format as StdoutFormat, Stdout};
+pub(crate) use trouble::Told;
+pub(crate) use worker::spawn;
 
 /// Every kind of sink. To add one: its file, its line here, its example in `config/`.
-const KINDS: &[(&str, Parse)] = &[("stdout", stdout::parse)];
+const KINDS: &[(&str, Parse)] = &[
+    ("file", file::parse),
+    ("stdout", stdout::parse),
+    ("webhook", webhook::parse),
+];
 
 type Parse = fn(Settings) -> (Box<dyn SinkConfig>, Vec<Mistake>);
 
@@ -40,15 +60,43 @@ pub(crate) trait SinkConfig: Debug + Send + Sync {
     fn claim(&self) -> Option<String> {
         None
     }
+
+    /// Why it cannot be the dead-letter sink, as a fragment, where it cannot: it would lose the reason
+    /// or the body.
+    fn unfit_for_dead_letters(&self) -> Option<&'static str> {
+        None
+    }
 }
 
-/// Takes messages to one place.
+/// Takes messages to one place, one batch after the other.
 ///
 /// An implementation does not queue, wait or try again: it attempts once and says how far it came.
-/// The worker calls again with the messages that were not accepted.
+/// The worker calls again with the messages that were not accepted; where the first of them was refused,
+/// maybe with others.
 pub(crate) trait Sink: Send + 'static {
     /// Delivers `messages` in their order, as many of them as it can.
     fn deliver(&mut self, messages: &[Delivery]) -> impl Future<Output = Progress> + Send;
+
+    /// Opens anew what somebody may have moved away (SIGHUP). What fails is found by the next delivery.
+    fn reopen(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Looks after what time brings; called about once a second while there is nothing to deliver.
+    fn tend(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Finishes, when everything is delivered.
+    ///
+    /// # Errors
+    /// When something that was accepted may not be safe.
+    fn close(self) -> impl Future<Output = io::Result<()>> + Send
+    where
+        Self: Sized,
+    {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// How far [`Sink::deliver`] came with a batch.
@@ -69,86 +117,49 @@ impl Progress {
     }
 }
 
-/// Why a message was not accepted.
+/// Why a message was not accepted. No variant's text holds a secret or record data.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeliveryError {
-    /// Not now: a full disk, an interrupted call. Waiting helps.
+    /// Not now: a full disk, a server that does not answer. Waiting helps.
     #[error("the sink is unavailable")]
     Unavailable(#[source] io::Error),
-    /// Never again, for a reason that somebody should hear.
+    /// Not before `after` has passed: the server said so.
+    #[error("the sink is busy: {reason}")]
+    Busy {
+        /// How long to wait at least.
+        after: Duration,
+        /// What it said, as a fragment.
+        reason: String,
+    },
+    /// Not before somebody has changed something; it is tried again now and then.
+    #[error("somebody must see to it: {0}")]
+    Held(String),
+    /// Not before the sink is told to go on (SIGHUP, or a restart).
+    #[error("the sink pauses until SIGHUP or a restart: {0}")]
+    Paused(String),
+    /// This message never, says the server: it goes to the dead-letter sink.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// This message never, for it has no form that could be sent; nobody was asked.
+    #[error("refused: {0}")]
+    Unfit(String),
+    /// Nothing any more, for a reason that somebody should hear.
     #[error("the sink has failed")]
     Failed(#[source] io::Error),
-    /// Never again: whoever read the output has gone, or has seen all that was asked for.
+    /// Nothing any more: whoever read the output has gone, or has seen all that was asked for.
     #[error("the sink is closed")]
     Closed,
 }
 
-/// A message on its way to one sink. Dropped before the sink's worker has it
-/// accepted, it was not delivered.
-#[derive(Debug, Clone)]
-pub(crate) struct Delivery(Arc<Shipment>);
-
-/// A message and those who still have to accept it.
-#[derive(Debug)]
-pub(crate) struct Shipment {
-    pub(crate) message: Message,
-    pub(crate) receipt: Receipt,
-}
-
-/// Tells the message's partition when the last of its sinks has accepted it, or that one never will.
-#[derive(Debug)]
-pub(crate) struct Receipt {
-    outstanding: AtomicUsize,
-    ticket: Ticket,
-    settled: mpsc::Sender<Settled>,
-}
-
-/// What became of one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// Every sink has accepted it.
-    Accepted(Ticket),
-    /// A sink has let go of it without accepting it.
-    Abandoned(Ticket),
-}
-
-impl Receipt {
-    /// A receipt that `sinks` sinks must sign; with none it counts as accepted when it is dropped.
-    pub(crate) fn new(sinks: usize, ticket: Ticket, settled: mpsc::Sender<Settled>) -> Self {
-        Self {
-            outstanding: sinks.into(),
-            ticket,
-            settled,
+impl DeliveryError {
+    /// How long to wait before the next attempt, where `drawn` is what the backoff says; none for as
+    /// long as it takes until somebody says to go on.
+    fn delay(&self, drawn: Duration) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => Some(drawn.max(*after)),
+            Self::Paused(_) => None,
+            _ => Some(drawn),
         }
-    }
-}
-
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        let settled = match *self.outstanding.get_mut() {
-            0 => Settled::Accepted(self.ticket),
-            _ => Settled::Abandoned(self.ticket),
-        };
-        // The channel has room for every event that a partition may have in flight; it can only be
-        // closed, and then the partition has given up waiting.
-        if self.settled.try_send(settled).is_err() {
-            tracing::debug!("a delivery was settled after its partition had stopped");
-        }
-    }
-}
-
-impl Delivery {
-    pub(crate) fn new(shipment: Arc<Shipment>) -> Self {
-        Self(shipment)
-    }
-
-    /// What to deliver.
-    pub(crate) fn message(&self) -> &Message {
-        &self.0.message
-    }
-
-    fn accept(self) {
-        self.0.receipt.outstanding.fetch_sub(1, AcqRel);
     }
 }
 
@@ -157,6 +168,8 @@ impl Delivery {
 pub(crate) struct Config {
     /// The name that routes and logs know it by.
     pub name: String,
+    /// How much may wait for it.
+    pub queue: QueueLimit,
     /// The settings of its kind.
     pub kind: Box<dyn SinkConfig>,
 }
@@ -166,6 +179,20 @@ impl Config {
     pub(crate) fn read(mut settings: Settings) -> (Option<Self>, Vec<Mistake>) {
         let name = settings.required::<String>("name");
         let kind = settings.required::<String>("type");
+        let default = QueueLimit::default();
+        let events = settings.optional::<NonZeroUsize>("queue_events");
+        let bytes = settings.optional::<Size>("queue_bytes");
+        let queue = QueueLimit {
+            events: events.map_or(default.events, NonZeroUsize::get),
+            bytes: bytes.map_or(default.bytes, |size| size.0),
+        };
+        if queue.events > QueueLimit::MOST.events {
+            let most = QueueLimit::MOST.events;
+            settings.mistake("queue_events", format!("must be at most {most}"));
+        }
+        if !(1..=QueueLimit::MOST.bytes).contains(&queue.bytes) {
+            settings.mistake("queue_bytes", "must be more than nothing and at most 4GiB");
+        }
         let Some(kind) = kind else {
             // What its other keys mean, only the type can tell.
             return (None, settings.into_mistakes());
@@ -175,125 +202,43 @@ impl Config {
             return (None, settings.into_mistakes());
         };
         let (kind, mistakes) = parse(settings);
-        (name.map(|name| Self { name, kind }), mistakes)
+        (name.map(|name| Self { name, queue, kind }), mistakes)
     }
 }
 
-/// The receiving end of a sink's queue, and what its worker must know.
-#[derive(Debug)]
-pub(crate) struct Queue {
-    name: Arc<str>,
-    deliveries: mpsc::Receiver<Delivery>,
-    force: CancellationToken,
-    closed: CancellationToken,
+/// The names of the kinds of sink.
+#[cfg(test)]
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(name, _)| *name)
 }
 
-/// The sending end of a sink's queue.
-#[derive(Debug)]
-pub(crate) struct SinkHandle {
-    pub(crate) name: Arc<str>,
-    deliveries: mpsc::Sender<Delivery>,
-    pub(crate) closed: CancellationToken,
+/// Notes a mistake where `key` names a sink that there is not.
+pub(crate) fn check_name(settings: &mut Settings, key: &'static str, name: &str, known: &[&str]) {
+    if known.contains(&name) {
+        return;
+    }
+    let reason = match nearest(name, known) {
+        Some(near) => format!("there is no sink \"{name}\"; did you mean \"{near}\"?"),
+        None => format!("there is no sink \"{name}\"; give it a [[sink]] table"),
+    };
+    settings.mistake(key, reason);
 }
 
 /// A running sink; it ends when its queue is closed and empty, when the sink closes or fails, or by force.
 pub(crate) type SinkWorker = tokio::task::JoinHandle<io::Result<()>>;
 
-/// A queue for the sink `name` with room for `capacity` messages; `force` ends its worker where it stands.
-pub(crate) fn queue(name: &str, capacity: usize, force: CancellationToken) -> (SinkHandle, Queue) {
-    let (sender, deliveries) = mpsc::channel(capacity);
-    let closed = CancellationToken::new();
-    let name: Arc<str> = name.into();
-    let handle = SinkHandle {
-        name: Arc::clone(&name),
-        deliveries: sender,
-        closed: closed.clone(),
-    };
-    let queue = Queue {
-        name,
-        deliveries,
-        force,
-        closed,
-    };
-    (handle, queue)
-}
-
-impl SinkHandle {
-    /// Puts a message in line; a closed sink leaves it undelivered.
-    pub(crate) async fn send(&self, delivery: Delivery) {
-        if self.deliveries.send(delivery).await.is_err() {
-            self.closed.cancel();
-        }
-    }
-}
-
-/// At most that many messages are handed to a sink at once.
-const BATCH: usize = 256;
-
-/// Starts the worker of a sink: takes messages from its queue, in order, until each is accepted.
-pub(crate) fn spawn(sink: impl Sink, queue: Queue) -> SinkWorker {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "one of the places where tasks start: a worker per sink"
-    )]
-    tokio::spawn(work(sink, queue))
-}
-
-async fn work(mut sink: impl Sink, mut queue: Queue) -> io::Result<()> {
-    // However it ends, a panic included, the sink counts as closed.
-    let _closed = queue.closed.drop_guard();
-    let mut batch = Vec::with_capacity(BATCH);
-    while queue.deliveries.recv_many(&mut batch, BATCH).await > 0 {
-        let delivered = tokio::select! {
-            biased;
-            () = queue.force.cancelled() => return Ok(()),
-            delivered = deliver_all(&mut sink, &mut batch, &queue.name) => delivered,
-        };
-        match delivered {
-            Ok(()) => {}
-            Err(DeliveryError::Failed(error)) => return Err(error),
-            Err(_) => return Ok(()),
-        }
-    }
-    Ok(())
-}
-
-/// Delivers a batch, trying again for as long as it takes, until the sink has closed or failed.
-async fn deliver_all(
-    sink: &mut impl Sink,
-    batch: &mut Vec<Delivery>,
-    name: &str,
-) -> Result<(), DeliveryError> {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
-    while !batch.is_empty() {
-        let Progress { accepted, error } = sink.deliver(batch).await;
-        batch.drain(..accepted).for_each(Delivery::accept);
-        if accepted > 0 {
-            backoff.reset();
-        }
-        match error {
-            None => {}
-            Some(error @ DeliveryError::Unavailable(_)) => {
-                let delay = backoff.next_delay(fastrand::f64());
-                tracing::warn!(sink = name, error = %Causes(&error), retry_in = ?delay, "delivery failed");
-                tokio::time::sleep(delay).await;
-            }
-            Some(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::{mpsc, watch};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::ack::{Limit, Window};
-    use crate::event::{
-        Body, Event, Offset, PartitionId, Position, Properties, SequenceNumber, Source,
-    };
+    use crate::event::{Offset, PartitionId, Position, SequenceNumber};
+    use crate::message::{Message, samples};
 
     /// What the sink under test answers, call by call; then it accepts everything.
     type Script = VecDeque<Progress>;
@@ -321,25 +266,16 @@ mod tests {
     }
 
     fn message(sequence_number: i64) -> Message {
-        let source = Source {
-            namespace: String::new(),
-            event_hub: String::new(),
-            consumer_group: String::new(),
-        };
-        let event = Event {
-            partition: PartitionId::new("0"),
-            sequence_number: SequenceNumber(sequence_number),
-            offset: Offset::new("0"),
-            enqueued_time: time::OffsetDateTime::UNIX_EPOCH,
-            partition_key: None,
-            content_type: None,
-            properties: Properties::default(),
-            body: Body::Unreadable {
-                reason: "the message has no body".into(),
-                encoded: bytes::Bytes::new(),
-            },
-        };
-        Message::decode(Arc::new(source), event)
+        let mut event = samples::event("?");
+        event.sequence_number = SequenceNumber(sequence_number);
+        samples::decoded(event)
+    }
+
+    fn orders() -> Orders {
+        Orders {
+            force: CancellationToken::new(),
+            reopen: watch::channel(0).1,
+        }
     }
 
     /// Sends `count` messages through a sink that follows `script`; what it saw, and what became of each.
@@ -348,7 +284,7 @@ mod tests {
             script: Arc::new(Mutex::new(script.into())),
             ..Scripted::default()
         };
-        let (handle, queue) = queue("test", 100, CancellationToken::new());
+        let (handle, queue) = queue("test", QueueLimit::default(), OnRefusal::Hold, orders());
         let worker = spawn(sink.clone(), queue);
         let (settle, mut settled) = mpsc::channel(100);
         let mut window = Window::new(Limit {
@@ -405,6 +341,64 @@ mod tests {
         assert_eq!((accepted, outcomes.len()), (2, 5));
     }
 
+    /// Refuses one event for as long as it is told to, and takes all others.
+    #[derive(Clone)]
+    struct Picky {
+        refused: Arc<Mutex<Option<i64>>>,
+        seen: Arc<Mutex<Vec<i64>>>,
+    }
+
+    impl Sink for Picky {
+        async fn deliver(&mut self, messages: &[Delivery]) -> Progress {
+            for (accepted, delivery) in messages.iter().enumerate() {
+                let number = delivery.message().event.sequence_number.0;
+                if *self.refused.lock().unwrap() == Some(number) {
+                    return Progress::failed(accepted, DeliveryError::Refused("no".into()));
+                }
+                self.seen.lock().unwrap().push(number);
+            }
+            Progress {
+                accepted: messages.len(),
+                error: None,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_event_holds_only_its_partition() {
+        let sink = Picky {
+            refused: Arc::new(Mutex::new(Some(2))),
+            seen: Arc::default(),
+        };
+        let (reopen, changes) = watch::channel(0);
+        let orders = Orders {
+            reopen: changes,
+            ..orders()
+        };
+        let (handle, queue) = queue("test", QueueLimit::default(), OnRefusal::Hold, orders);
+        let worker = spawn(sink.clone(), queue);
+        let send = async |numbers: std::ops::Range<i64>| {
+            for number in numbers {
+                let mut message = message(number);
+                message.event.partition = PartitionId::new(&(number % 2).to_string());
+                handle.send(compliance::delivery(message)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            std::mem::take(&mut *sink.seen.lock().unwrap())
+        };
+        assert_eq!(send(0..6).await, [0, 1, 3, 5]);
+        assert_eq!(send(6..10).await, [7, 9]);
+        // What is held keeps the worker from ending, and is delivered in order when somebody says so.
+        *sink.refused.lock().unwrap() = None;
+        drop(handle);
+        tokio::task::yield_now().await;
+        let begun = tokio::time::Instant::now();
+        reopen.send(1).unwrap();
+        worker.await.unwrap().unwrap();
+        assert_eq!(*sink.seen.lock().unwrap(), [2, 4, 6, 8]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
     #[tokio::test]
     async fn a_message_counts_as_accepted_when_its_last_sink_took_it() {
         let (settle, mut settled) = mpsc::channel(10);
@@ -434,6 +428,24 @@ mod tests {
     #[test]
     fn the_kinds_have_names_of_their_own_in_order() {
         assert!(KINDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn every_kind_takes_every_body() {
+        for (name, parse) in KINDS {
+            let mistakes = |body: &str| {
+                let table = config::Map::from([("body".to_owned(), config::Value::from(body))]);
+                let (_, mistakes) = parse(Settings::new("sink[0]", table.into()));
+                mistakes
+                    .iter()
+                    .filter(|mistake| mistake.key == "sink[0].body")
+                    .count()
+            };
+            for body in ["message", "context", "original", "cloudevent"] {
+                assert_eq!(mistakes(body), 0, "{name} {body}");
+            }
+            assert_eq!(mistakes("everything"), 1, "{name}");
+        }
     }
 
     #[test]

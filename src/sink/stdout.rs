@@ -1,11 +1,18 @@
-//! The sink that prints: pretty for people, one JSON document a line for programs, or the bodies as they came.
+//! The sink that prints: pretty for people, one document a line for programs, or the bodies as they came.
+//!
+//! A line that a crash cut short is ended before the first event is printed, where standard output is a
+//! file. What is already in a pipe nobody can see: there a reader that outlives the daemon must itself take
+//! half a line and what follows it apart.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
 
-use super::{Delivery, DeliveryError, Progress, Queue, Sink, SinkConfig, SinkWorker, spawn};
-use crate::message::Message;
+use super::body::BodyError;
+use super::write::write;
+use super::{Body, Delivery, DeliveryError, Progress, Queue, Sink, SinkConfig, SinkWorker, spawn};
+use crate::causes::Causes;
 use crate::pretty;
 use crate::settings::{Mistake, Settings};
 
@@ -14,6 +21,8 @@ use crate::settings::{Mistake, Settings};
 pub(crate) struct Stdout {
     /// How a message is printed.
     pub format: Format,
+    /// What of a message is printed, where that is not for a person.
+    pub body: Body,
     /// Whether pretty output is coloured.
     pub color: Color,
     /// Close after that many events; none for never. Only commands set it, never a file.
@@ -28,6 +37,7 @@ pub(crate) enum Format {
     /// A few lines for a person.
     Pretty,
     /// The message as one JSON document a line.
+    // A sink with another `body` prints that instead.
     #[default]
     Json,
     /// The body as it was received, and a line feed.
@@ -69,8 +79,22 @@ impl Format {
 
 pub(super) fn parse(mut settings: Settings) -> (Box<dyn SinkConfig>, Vec<Mistake>) {
     let format = settings.choice("format").unwrap_or_default();
+    let body = settings.choice::<Body>("body");
+    match (format, body) {
+        (Format::Pretty, Some(_)) => settings.mistake(
+            "body",
+            "has no meaning with format = \"pretty\"; leave out one of the two",
+        ),
+        (Format::Original, Some(Body::Message | Body::Context | Body::CloudEvent)) => settings
+            .mistake(
+                "body",
+                "contradicts format = \"original\"; leave out one of the two",
+            ),
+        _ => {}
+    }
     let stdout = Stdout {
         format,
+        body: body.unwrap_or_default(),
         color: Color::detect(),
         ..Stdout::default()
     };
@@ -87,16 +111,35 @@ impl SinkConfig for Stdout {
     fn claim(&self) -> Option<String> {
         Some("standard output".to_owned())
     }
+
+    fn unfit_for_dead_letters(&self) -> Option<&'static str> {
+        let is_fit = self.format == Format::Json && self.body == Body::Message;
+        (!is_fit).then_some(
+            "it takes format = \"json\" and body = \"message\" to keep the reason and the body",
+        )
+    }
 }
 
 /// Rendered text is written in pieces of about this many bytes.
 const PIECE: usize = 1 << 20;
+
+/// The beginning of a batch, as it is printed.
+#[derive(Debug, Default)]
+struct Rendered {
+    text: Vec<u8>,
+    /// Where each message ends in it.
+    ends: Vec<usize>,
+    /// Why the message behind them cannot be printed, where that is why it ends here.
+    refused: Option<BodyError>,
+}
 
 #[derive(Debug)]
 struct Printer {
     settings: Stdout,
     /// Absent while a write is under way on another thread.
     output: Option<File>,
+    /// True when nothing stands before the first message on its line, as far as that can be seen.
+    is_clean: bool,
     /// How many bytes of the first message still to be accepted are written already.
     torn: usize,
 }
@@ -106,34 +149,40 @@ impl Printer {
         Self {
             settings,
             output: Some(output),
+            is_clean: false,
             torn: 0,
         }
     }
 
-    /// The text of as many messages as fit a piece, and where each of them ends in it.
-    fn render(&self, messages: &[Delivery]) -> io::Result<(Vec<u8>, Vec<usize>)> {
+    /// The text of as many messages as fit a piece, up to one that is refused.
+    fn render(&self, messages: &[Delivery]) -> Rendered {
         let wanted = self
             .settings
             .events
             .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        let mut rendered = Rendered::default();
         for delivery in messages.iter().take(wanted) {
-            self.render_one(delivery.message(), &mut text)?;
-            ends.push(text.len());
-            if text.len() >= PIECE {
+            if let Err(error) = self.render_one(delivery, &mut rendered.text) {
+                rendered.refused = Some(error);
+                break;
+            }
+            rendered.ends.push(rendered.text.len());
+            if rendered.text.len() >= PIECE {
                 break;
             }
         }
-        Ok((text, ends))
+        rendered
     }
 
-    fn render_one(&self, message: &Message, text: &mut Vec<u8>) -> io::Result<()> {
+    fn render_one(&self, delivery: &Delivery, text: &mut Vec<u8>) -> Result<(), BodyError> {
         match self.settings.format {
             Format::Pretty => {
-                pretty::write_message(message, self.settings.color == Color::Always, text)?
+                let is_coloured = self.settings.color == Color::Always;
+                // A text in memory takes everything.
+                pretty::write_message(delivery.message(), is_coloured, text).ok();
             }
-            Format::Json => serde_json::to_writer(&mut *text, message)?,
-            Format::Original => text.extend_from_slice(message.event.body.bytes()),
+            Format::Json => self.settings.body.render(delivery, text)?,
+            Format::Original => Body::Original.render(delivery, text)?,
         }
         text.push(b'\n');
         Ok(())
@@ -153,19 +202,30 @@ impl Printer {
 
 impl Sink for Printer {
     async fn deliver(&mut self, messages: &[Delivery]) -> Progress {
-        let rendered = self.render(messages);
-        let (Some(mut output), Ok((text, ends))) = (self.output.take(), rendered) else {
+        let Rendered {
+            text,
+            ends,
+            refused,
+        } = self.render(messages);
+        if let Some(error) = refused.filter(|_| ends.is_empty()) {
+            return Progress::failed(0, DeliveryError::Unfit(Causes(&error).to_string()));
+        }
+        let Some(mut output) = self.output.take() else {
             return Progress::failed(0, DeliveryError::Closed);
         };
-        let torn = self.torn;
+        let (is_clean, torn) = (self.is_clean, self.torn);
         let writing = tokio::task::spawn_blocking(move || {
-            let (written, result) = write(&mut output, &text[torn..]);
-            (output, written, result)
+            if !is_clean && let Err(error) = end_line(&output) {
+                return (output, false, (0, Err(error)));
+            }
+            let written = write(&mut output, &text[torn..]);
+            (output, true, written)
         });
-        let Ok((output, written, result)) = writing.await else {
+        let Ok((output, is_clean, (written, result))) = writing.await else {
             return Progress::failed(0, DeliveryError::Closed);
         };
         self.output = Some(output);
+        self.is_clean = is_clean;
         let accepted = self.account(written, &ends);
         match result {
             Ok(()) if self.settings.events == Some(0) => {
@@ -186,23 +246,110 @@ impl Sink for Printer {
     }
 }
 
-/// Writes all of `text`, and says how much was written when that ends early.
-fn write(output: &mut File, text: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < text.len() {
-        match output.write(&text[written..]) {
-            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(error)),
-        }
+/// Ends a line that a crash cut short, so that the next one does not become a part of it. Its event was not
+/// accepted and comes again.
+fn end_line(mut output: &File) -> io::Result<()> {
+    match ends_in_half_a_line(output) {
+        Ok(false) => return Ok(()),
+        Ok(true) => tracing::warn!(
+            "standard output is a file that ends in half a line, which was never accepted: a line feed ends it"
+        ),
+        // An empty line is harmless.
+        Err(error) => tracing::warn!(
+            %error,
+            "standard output is a file that cannot be read: a line feed comes first, in case it ends in half a line"
+        ),
     }
-    (written, Ok(()))
+    output.write_all(b"\n")
+}
+
+fn ends_in_half_a_line(output: &File) -> io::Result<bool> {
+    let metadata = output.metadata()?;
+    let Some(last) = metadata.len().checked_sub(1).filter(|_| metadata.is_file()) else {
+        return Ok(false);
+    };
+    // Opened anew: the descriptor may be one for writing only, and others share its offset.
+    let file = File::open(format!("/proc/self/fd/{}", output.as_raw_fd()))?;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::sync::Mutex;
+
+    use super::super::compliance::{self, Subject};
     use super::*;
+
+    /// A sink that prints into a file instead.
+    #[derive(Debug)]
+    struct Elsewhere(Stdout, Mutex<Option<File>>);
+
+    impl SinkConfig for Elsewhere {
+        fn start(self: Box<Self>, queue: Queue) -> io::Result<SinkWorker> {
+            let output = self.1.lock().unwrap().take().unwrap();
+            Ok(spawn(Printer::new(self.0, output), queue))
+        }
+    }
+
+    #[tokio::test]
+    async fn it_does_what_every_sink_does() {
+        compliance::check(|body| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("printed");
+            let stdout = Stdout {
+                body,
+                ..Stdout::default()
+            };
+            let output = Mutex::new(Some(File::create(&path).unwrap()));
+            Subject {
+                config: Box::new(Elsewhere(stdout, output)),
+                arrived: Box::new(move || {
+                    let _kept = &folder;
+                    let mut text = Vec::new();
+                    File::open(&path).unwrap().read_to_end(&mut text).unwrap();
+                    let lines = text.split_inclusive(|byte| *byte == b'\n');
+                    lines
+                        .map(|line| line.strip_suffix(b"\n").unwrap().to_vec())
+                        .collect()
+                }),
+            }
+        })
+        .await;
+    }
+
+    /// What is wrong with a table of these keys, and whether the sink may take dead letters.
+    fn check(toml: &[(&str, &str)], expected: Option<&str>, is_fit: bool) {
+        let table: config::Map<String, config::Value> = toml
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+            .collect();
+        let (sink, mistakes) = parse(Settings::new("sink[0]", table.into()));
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.first().map(String::as_str), expected, "{toml:?}");
+        assert_eq!(sink.unfit_for_dead_letters().is_none(), is_fit, "{toml:?}");
+    }
+
+    #[test]
+    fn a_body_goes_with_the_formats_that_can_show_it() {
+        check(&[], None, true);
+        check(&[("body", "context")], None, false);
+        check(&[("format", "json"), ("body", "message")], None, true);
+        check(&[("format", "original")], None, false);
+        check(&[("format", "original"), ("body", "original")], None, false);
+        check(
+            &[("format", "original"), ("body", "message")],
+            Some("sink[0].body: contradicts format = \"original\"; leave out one of the two"),
+            false,
+        );
+        check(
+            &[("format", "pretty"), ("body", "message")],
+            Some("sink[0].body: has no meaning with format = \"pretty\"; leave out one of the two"),
+            false,
+        );
+    }
 
     fn printer(output: File, events: Option<u64>) -> Printer {
         let settings = Stdout {
@@ -231,13 +378,31 @@ mod tests {
         assert_eq!(printer.settings.events, Some(0));
     }
 
-    #[test]
-    fn a_closed_pipe_says_how_much_was_written() {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let mut output = File::from(std::os::fd::OwnedFd::from(writer));
-        let (written, result) = write(&mut output, b"text");
-        assert_eq!(written, 0);
-        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    #[tokio::test]
+    async fn a_line_torn_by_a_crash_is_ended_before_the_next() {
+        for (before, between) in [
+            ("", ""),
+            ("{\"whole\":1}\n", ""),
+            ("{\"whole\":1}\n{\"tor", "\n"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out");
+            std::fs::write(&path, before).unwrap();
+            let output = File::options().append(true).open(&path).unwrap();
+            let mut printer = printer(output, None);
+            for _ in 0..2 {
+                let one =
+                    compliance::delivery(crate::message::samples::context("Create", "account"));
+                assert_eq!(printer.deliver(&[one]).await.accepted, 1);
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let printed = text.strip_prefix(&format!("{before}{between}")).unwrap();
+            assert_eq!(printed.lines().count(), 2, "{before}");
+            assert!(
+                printed
+                    .lines()
+                    .all(|line| line.starts_with('{') && line.ends_with('}'))
+            );
+        }
     }
 }

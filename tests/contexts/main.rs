@@ -127,6 +127,6 @@ fn xml_keeps_the_types_that_json_does_not_have() {
     assert!(matches!(value("guid"), Value::Guid(_)));
     assert!(matches!(value("utc"), Value::DateTime(_)));
     assert_eq!(value("bytes"), Value::Bytes(vec![11, 48, 85, 122, 159]));
-    assert_eq!(value("char"), Value::String("x".to_owned()));
-    assert_eq!(value("state"), Value::String("Changed".to_owned()));
+    assert_eq!(value("char"), Value::String("x".into()));
+    assert_eq!(value("state"), Value::String("Changed".into()));
 }

@@ -6,6 +6,8 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+/// `checkpoint`: what people can see and change of a store that no daemon uses.
+mod checkpoint;
 /// What is said of a configuration that is wrong.
 mod config;
 /// `decode`: files in, documents out, exit codes.
@@ -13,9 +15,18 @@ mod decode;
 /// `demo`: the first thing a newcomer types.
 #[cfg(feature = "emulator")]
 mod demo;
+/// Posts that come twice, and a restart between them.
+#[cfg(feature = "emulator")]
+mod duplicates;
 /// One sentence and an exit code for each thing that is commonly wrong.
 #[cfg(feature = "emulator")]
 mod failures;
+/// The sink `file`: completeness, order, full disks, crashes.
+#[cfg(feature = "emulator")]
+mod file;
+/// A web server that keeps what it is asked and answers as a test says.
+#[cfg(feature = "emulator")]
+mod http;
 /// An event hub in this process.
 #[cfg(feature = "emulator")]
 mod hub;
@@ -25,6 +36,14 @@ mod listen;
 /// The hub goes away and comes back.
 #[cfg(feature = "emulator")]
 mod reconnect;
+/// `redrive`: dead letters out of a file, to the real sink, and on from where it was stopped.
+mod redrive;
+/// `replay`: a stretch of the hub once more, beside the daemon.
+#[cfg(feature = "emulator")]
+mod replay;
+/// A daemon goes on where the last one stopped, or where somebody has set it.
+#[cfg(feature = "emulator")]
+mod resume;
 /// `run`: routes, variables, signals.
 #[cfg(feature = "emulator")]
 mod run;
@@ -34,5 +53,8 @@ mod schema;
 /// AMQP over TLS, as every real namespace has it.
 #[cfg(feature = "emulator")]
 mod tls;
+/// `run` with a webhook: servers that fail in every way.
+#[cfg(feature = "emulator")]
+mod webhook;
 /// What the tests share: child processes, files, bounded waiting.
 mod world;

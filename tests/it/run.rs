@@ -3,6 +3,9 @@
 use crate::hub::Hub;
 use crate::world::{Program, command, daemon, file};
 
+/// What becomes of events that match no route.
+const REST: &str = "[[route]]\ndefault = true\nsinks = []\n";
+
 const CONSOLE: &str = "[[sink]]\nname = \"console\"\ntype = \"stdout\"\n";
 
 fn hub_table(hub: &Hub) -> String {
@@ -36,7 +39,7 @@ fn a_second_signal_does_not_wait_for_a_reader_that_does_not_read() {
     let mut silent = command(["run", "--config", file.path.to_str().unwrap()]);
     silent.env("DATAVERSE_LISTENER_LOG", "trace");
     let mut program = Program::start_with_stdout(&mut silent, output);
-    program.says("sequence_number=100");
+    program.says("sequence_number=20");
     program.signal("TERM");
     program.says("SIGTERM: stopping");
     program.signal("TERM");
@@ -64,7 +67,7 @@ fn routes_choose_by_message_and_table() {
         .collect();
     assert!(wanted.len() > 5 && wanted.len() < 200, "{}", wanted.len());
     let route = "[[route]]\nmessage = [\"create\", \"Update\"]\ntable = \"account\"\nsinks = [\"console\"]\n";
-    let file = file(&format!("{}{CONSOLE}{route}", hub_table(&hub)));
+    let file = file(&format!("{}{CONSOLE}{route}{REST}", hub_table(&hub)));
     let program = daemon(&file, &[]);
     assert_eq!(program.documents(wanted.len()), wanted);
     program.signal("TERM");
@@ -88,7 +91,7 @@ fn a_list_in_a_variable_has_commas() {
     let hub = Hub::start(1);
     hub.simulate(["--count", "200", "--seed", "5"]);
     let route = "[[route]]\ntable = \"nothing\"\nsinks = [\"console\"]\n";
-    let file = file(&format!("{}{CONSOLE}{route}", hub_table(&hub)));
+    let file = file(&format!("{}{CONSOLE}{route}{REST}", hub_table(&hub)));
     let program = daemon(
         &file,
         &[("DATAVERSE_LISTENER__ROUTE__TABLE", "account, contact")],

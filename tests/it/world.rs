@@ -118,6 +118,11 @@ impl Program {
         panic!("{text:?} was not said, but:\n{}", self.seen_stderr);
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name: TERM, INT, KILL, STOP, CONT.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use crate::decoder::Fault;
 
 /// A text and how far it was read.
@@ -22,13 +24,12 @@ impl<'a> Lexer<'a> {
 
     /// The next byte that is not white space, which is left to be read.
     pub(super) fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let blanks = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-            .count();
-        self.at += blanks;
-        rest.get(blanks).copied()
+        loop {
+            match self.text.as_bytes().get(self.at).copied() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                next => return next,
+            }
+        }
     }
 
     /// Reads `byte` if it comes next.
@@ -138,8 +139,7 @@ impl<'a> Lexer<'a> {
 
     /// Where the next quote or backslash is.
     fn plain_end(&self) -> Result<usize, Fault> {
-        let rest = &self.text.as_bytes()[self.at..];
-        match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        match memchr2(b'"', b'\\', &self.text.as_bytes()[self.at..]) {
             Some(end) => Ok(self.at + end),
             None => Err(Fault {
                 offset: self.text.len(),
@@ -167,7 +167,10 @@ impl<'a> Lexer<'a> {
 
     /// Reads on from the first backslash of the string that began at `start`.
     fn escaped(&mut self, start: usize) -> Result<String, Fault> {
-        let mut string = self.text[start..self.at].to_owned();
+        let plain = &self.text[start..self.at];
+        // Room for as much again, or for a type's name with its namespace.
+        let mut string = String::with_capacity((2 * plain.len()).max(64));
+        string.push_str(plain);
         loop {
             if self.text.as_bytes()[self.at] == b'"' {
                 self.at += 1;

@@ -20,11 +20,11 @@ use super::guard::Guarded;
 use super::heartbeat::{Listener, PeerIdle};
 use super::request::{Answer, Requests};
 use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
-use crate::event::{PartitionId, SequenceNumber};
+use crate::event::{Offset, PartitionId, Position, SequenceNumber};
 use crate::receiver::connection_string::{ConnectionString, Credential};
 use crate::receiver::seam::Failure;
 use crate::receiver::wire::Leash;
-use crate::receiver::{Config, sas, transport};
+use crate::receiver::{Config, LastEvent, sas, transport};
 use crate::secret::Secret;
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
@@ -140,20 +140,55 @@ impl Connection {
         event_hub: &str,
         partition: &PartitionId,
     ) -> Result<SequenceNumber, Failure> {
+        let answer = self.ask_partition(event_hub, partition).await?;
+        last_number(&answer)
+    }
+
+    /// The last event in a partition, none where nothing is kept there.
+    pub(crate) async fn last_event(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<LastEvent>, Failure> {
+        let answer = self.ask_partition(event_hub, partition).await?;
+        let is_empty = matches!(answer.member("is_partition_empty"), Some(Value::Bool(true)));
+        let sequence_number = last_number(&answer)?;
+        if is_empty || sequence_number.0 < 0 {
+            return Ok(None);
+        }
+        let offset = answer.member("last_enqueued_offset").and_then(as_text);
+        let time = match answer.member("last_enqueued_time_utc") {
+            Some(Value::Timestamp(time)) => i128::from(time.milliseconds())
+                .checked_mul(1_000_000)
+                .and_then(|nanoseconds| {
+                    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
+                }),
+            _ => None,
+        };
+        let (offset, enqueued_time) = offset.zip(time).ok_or_else(|| {
+            Failure::Lost("$management named no last offset or no last time".to_owned())
+        })?;
+        Ok(Some(LastEvent {
+            position: Position {
+                sequence_number,
+                offset: Offset::new(&offset),
+            },
+            enqueued_time,
+        }))
+    }
+
+    async fn ask_partition(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Answer, Failure> {
         let question = [
             ("operation", "READ"),
             ("name", event_hub),
             ("type", "com.microsoft:partition"),
             ("partition", partition.as_str()),
         ];
-        let answer = self.ask_management(&question).await?;
-        match answer.member("last_enqueued_sequence_number") {
-            Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
-            Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-            _ => Err(Failure::Lost(
-                "$management named no last sequence number".to_owned(),
-            )),
-        }
+        self.ask_management(&question).await
     }
 
     /// Says goodbye, waits a little for the answer, and cuts.
@@ -287,6 +322,16 @@ impl Claim {
 }
 
 /// The task that keeps a connection alive and its claim fresh; it ends with the connection.
+fn last_number(answer: &Answer) -> Result<SequenceNumber, Failure> {
+    match answer.member("last_enqueued_sequence_number") {
+        Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
+        Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
+        _ => Err(Failure::Lost(
+            "$management named no last sequence number".to_owned(),
+        )),
+    }
+}
+
 #[derive(Debug)]
 struct Keeper(AbortHandle);
 

@@ -1,0 +1,28 @@
+//! The configuration file that a command is given, with the variables that override it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::config::{self, Config};
+
+/// The option of every command that works as a configuration says.
+#[derive(Debug, Args)]
+pub(super) struct Configured {
+    /// The configuration file, in TOML; its keys can be set by variables as for `run`
+    #[arg(long = "config", value_name = "FILE")]
+    path: PathBuf,
+}
+
+impl Configured {
+    /// Reads and checks it.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        config::load(&self.path, variables).map_err(|error| {
+            Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
+        })
+    }
+}

@@ -1,0 +1,301 @@
+//! The worker of a sink that may have several deliveries under way at once, with order where it matters.
+
+mod keys;
+mod pace;
+mod shipping;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::adaptive::Places;
+use super::breaker::{Allowed, Breaker};
+use super::delivery::Delivery;
+use super::lanes::Lanes;
+use super::queue::Queue;
+use super::trouble::Trouble;
+use super::{DeliveryError, SinkWorker};
+use crate::causes::Causes;
+use shipping::{Batch, Outcome, Shipping};
+
+pub(crate) use pace::Pace;
+
+/// Takes messages to one place, several at once.
+///
+/// An implementation does not queue, wait or try again: it attempts once and says what came of it.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// One attempt to deliver a batch: all of it, or nothing that counts.
+    fn attempt(&self, batch: &[Delivery])
+    -> impl Future<Output = Result<(), DeliveryError>> + Send;
+}
+
+/// Starts the worker of a sink.
+pub(super) fn spawn(service: impl Service, pace: Pace, queue: Queue) -> SinkWorker {
+    let force = queue.force.clone();
+    let closed = queue.closed.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one of the places where tasks start: a worker per sink"
+    )]
+    tokio::spawn(async move {
+        // However it ends, a panic included, the sink counts as closed.
+        let _closed = closed.drop_guard();
+        let worker = Worker::new(service, pace, queue);
+        force
+            .run_until_cancelled(worker.work())
+            .await
+            .unwrap_or(Ok(()))
+    })
+}
+
+/// As many messages as are looked through for some whose lane is free.
+const LOOKAHEAD: usize = 4096;
+
+struct Worker<S> {
+    shipping: Arc<Shipping<S>>,
+    pace: Pace,
+    queue: Queue,
+    /// False when the queue is closed: nothing more comes in.
+    is_open: bool,
+    lanes: Lanes<Queued>,
+    under_way: JoinSet<Outcome>,
+    /// Batches that failed, by when they may be tried again.
+    resting: BTreeMap<(Instant, u64), Batch>,
+    rests: u64,
+    /// Batches that may be tried again.
+    rested: VecDeque<Batch>,
+    places: Places,
+    breaker: Breaker,
+    trouble: Trouble,
+}
+
+/// A message in line, and since when.
+#[derive(Debug)]
+struct Queued {
+    delivery: Delivery,
+    since: Instant,
+}
+
+enum Turn {
+    Reopen,
+    Finished(Box<Result<Outcome, JoinError>>),
+    Received(Option<Delivery>),
+    /// It is time to look again at what may begin.
+    Due,
+}
+
+/// Why nothing begins now.
+enum Wait {
+    Until(Instant),
+    /// Until something else happens.
+    Event,
+}
+
+impl<S: Service> Worker<S> {
+    fn new(service: S, pace: Pace, queue: Queue) -> Self {
+        Self {
+            places: Places::new(pace.concurrency.get(), pace.is_adaptive),
+            breaker: Breaker::new(&pace.retry),
+            shipping: Arc::new(Shipping::new(service, &queue, &pace)),
+            pace,
+            queue,
+            is_open: true,
+            lanes: Lanes::new(),
+            under_way: JoinSet::new(),
+            resting: BTreeMap::new(),
+            rests: 0,
+            rested: VecDeque::new(),
+            trouble: Trouble::default(),
+        }
+    }
+
+    async fn work(mut self) -> io::Result<()> {
+        loop {
+            let wait = self.begin();
+            if self.is_done() {
+                return Ok(());
+            }
+            match self.turn(wait).await {
+                Turn::Reopen => self.resume(),
+                Turn::Finished(finished) => match *finished {
+                    Ok(outcome) => self.finish(outcome),
+                    // A fault of this program ends it as one.
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(cancelled) => return Err(io::Error::other(cancelled)),
+                    },
+                },
+                Turn::Received(Some(delivery)) => self.line_up(delivery),
+                Turn::Received(None) => self.is_open = false,
+                Turn::Due => {}
+            }
+        }
+    }
+
+    async fn turn(&mut self, wait: Wait) -> Turn {
+        let is_receiving = self.is_open && self.lanes.len() < LOOKAHEAD;
+        let rested = self.resting.keys().next().map(|(time, _)| *time);
+        let due = match wait {
+            Wait::Until(time) => Some(rested.map_or(time, |rested| rested.min(time))),
+            Wait::Event => rested,
+        };
+        let due = async {
+            match due {
+                Some(time) => sleep_until(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Finish before starting.
+            biased;
+            Ok(()) = self.queue.reopen.changed() => Turn::Reopen,
+            Some(finished) = self.under_way.join_next() => Turn::Finished(Box::new(finished)),
+            delivery = self.queue.deliveries.recv(), if is_receiving => Turn::Received(delivery),
+            () = due => Turn::Due,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        !self.is_open
+            && self.lanes.len() == 0
+            && self.under_way.is_empty()
+            && self.resting.is_empty()
+            && self.rested.is_empty()
+    }
+
+    fn line_up(&mut self, delivery: Delivery) {
+        let keys = keys::of(delivery.message(), self.pace.order);
+        let since = Instant::now();
+        self.lanes.push(keys, Queued { delivery, since });
+    }
+
+    /// Begins as many attempts as may begin now.
+    fn begin(&mut self) -> Wait {
+        // What is in line goes into one batch with what came just before it.
+        while self.is_open && self.lanes.len() < LOOKAHEAD {
+            let Ok(delivery) = self.queue.deliveries.try_recv() else {
+                break;
+            };
+            self.line_up(delivery);
+        }
+        loop {
+            let now = Instant::now();
+            self.wake(now);
+            let is_room = match self.breaker.allowed(now) {
+                Allowed::Paused => return Wait::Event,
+                Allowed::NotBefore(time) => return Wait::Until(time),
+                Allowed::One => self.under_way.is_empty(),
+                Allowed::All => self.places.has_room(self.under_way.len()),
+            };
+            if !is_room {
+                return Wait::Event;
+            }
+            let batch = match self.rested.pop_front() {
+                Some(batch) => batch,
+                None => match self.next_batch(now) {
+                    Ok(batch) => batch,
+                    Err(wait) => return wait,
+                },
+            };
+            self.under_way.spawn(Arc::clone(&self.shipping).ship(batch));
+        }
+    }
+
+    /// The next new batch, where one is full or has waited long enough.
+    fn next_batch(&mut self, now: Instant) -> Result<Batch, Wait> {
+        let most = self.pace.batch_events.get();
+        let since = self.lanes.next().ok_or(Wait::Event)?.since;
+        let full_at = since + self.pace.batch_wait;
+        if most > 1 && self.is_open && self.lanes.len() < most && full_at > now {
+            return Err(Wait::Until(full_at));
+        }
+        let (mut events, mut bytes) = (0, 0);
+        let taken = self.lanes.take(|queued| {
+            events += 1;
+            bytes += queued.delivery.message().event.size();
+            events <= most && bytes <= self.pace.batch_bytes
+        });
+        let (queued, held) = taken.ok_or(Wait::Event)?;
+        let deliveries = queued.into_iter().map(|queued| queued.delivery).collect();
+        Ok(Batch::new(deliveries, held, self.pace.retry.backoff()))
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let under_way = self.under_way.len() + 1;
+        if let Some(took) = outcome.answered {
+            self.breaker.succeeded();
+            self.places.answered(took, under_way);
+        }
+        self.lanes.release(outcome.done);
+        match outcome.error {
+            Some(error) => {
+                self.queue.counts.add_failed();
+                self.rest(outcome.left, &error);
+            }
+            None if outcome.answered.is_some() => self.trouble.over(&self.queue.name),
+            None => {}
+        }
+    }
+
+    /// Lets what is left of a batch rest, and everything else with it where the failure is the server's.
+    fn rest(&mut self, mut left: Option<Batch>, error: &DeliveryError) {
+        let now = Instant::now();
+        let drawn = left.as_mut().map_or(Duration::ZERO, Batch::next_delay);
+        let delay = match error {
+            DeliveryError::Paused(_) => {
+                self.breaker.pause();
+                None
+            }
+            DeliveryError::Busy { after, .. } => {
+                let after = (*after).min(self.pace.retry.limit);
+                self.breaker.wait(now, after);
+                self.places.failed();
+                Some(drawn.max(after))
+            }
+            // Only its own message: the others may go on.
+            DeliveryError::Refused(_) | DeliveryError::Unfit(_) => Some(drawn),
+            _ => {
+                self.places.failed();
+                let pause = self.breaker.failed(now, fastrand::f64());
+                Some(drawn.max(pause.unwrap_or_default()))
+            }
+        };
+        let reason = Causes(error).to_string();
+        self.trouble.failed(&self.queue.name, &reason, delay);
+        let Some(batch) = left else { return };
+        match delay {
+            Some(delay) => {
+                self.rests += 1;
+                self.resting.insert((now + delay, self.rests), batch);
+            }
+            None => self.rested.push_back(batch),
+        }
+    }
+
+    /// Moves the batches that have rested for long enough.
+    fn wake(&mut self, now: Instant) {
+        while let Some(entry) = self.resting.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            self.rested.push_back(entry.remove());
+        }
+    }
+
+    /// Somebody says to go on: whatever waits is tried now.
+    fn resume(&mut self) {
+        let resting = std::mem::take(&mut self.resting);
+        self.rested.extend(resting.into_values());
+        if self.breaker.resume() {
+            self.rested.iter_mut().for_each(Batch::forget_failures);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The worker of a sink that takes one batch after the other, in the order of its queue.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::aside::Aside;
+use super::delivery::Delivery;
+use super::queue::Queue;
+use super::refusal::Held;
+use super::trouble::Trouble;
+use super::{DeliveryError, Progress, Sink, SinkWorker};
+use crate::backoff::Backoff;
+use crate::causes::Causes;
+
+/// At most that many messages are handed to a sink at once.
+const BATCH: usize = 256;
+
+/// How often a sink without messages is looked after.
+const TEND: Duration = Duration::from_secs(1);
+
+/// Starts the worker of a sink: takes messages from its queue, in order, until each is accepted.
+pub(crate) fn spawn(sink: impl Sink, queue: Queue) -> SinkWorker {
+    let force = queue.force.clone();
+    let closed = queue.closed.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one of the places where tasks start: a worker per sink"
+    )]
+    tokio::spawn(async move {
+        // However it ends, a panic included, the sink counts as closed.
+        let _closed = closed.drop_guard();
+        let worker = Worker {
+            sink,
+            queue,
+            trouble: Trouble::default(),
+            aside: Aside::default(),
+        };
+        force
+            .run_until_cancelled(worker.work())
+            .await
+            .unwrap_or(Ok(()))
+    })
+}
+
+struct Worker<S> {
+    sink: S,
+    queue: Queue,
+    trouble: Trouble,
+    /// What waits behind refused deliveries.
+    aside: Aside,
+}
+
+enum Turn {
+    Reopen,
+    Due,
+    Received,
+    Over,
+    Idle,
+}
+
+impl<S: Sink> Worker<S> {
+    async fn work(mut self) -> io::Result<()> {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let delivered = match self.turn(&mut batch).await {
+                Turn::Over => return self.sink.close().await,
+                Turn::Reopen => {
+                    self.reopen().await;
+                    Ok(())
+                }
+                Turn::Idle => {
+                    self.sink.tend().await;
+                    Ok(())
+                }
+                Turn::Due => self.deliver_held().await,
+                Turn::Received => {
+                    self.aside.follow(&mut batch);
+                    self.deliver_all(&mut batch).await
+                }
+            };
+            match delivered {
+                Ok(()) => {}
+                Err(DeliveryError::Failed(error)) => return Err(error),
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// What is next; what was received is in `batch`. While deliveries are held, it is never over.
+    async fn turn(&mut self, batch: &mut Vec<Delivery>) -> Turn {
+        let Queue {
+            deliveries, reopen, ..
+        } = &mut self.queue;
+        let due = self.aside.due();
+        let is_ended = deliveries.is_closed() && deliveries.is_empty();
+        tokio::select! {
+            biased;
+            Ok(()) = reopen.changed() => Turn::Reopen,
+            () = until(due) => Turn::Due,
+            count = deliveries.recv_many(batch, BATCH), if !is_ended || due.is_none() => match count {
+                0 if due.is_none() => Turn::Over,
+                0 => Turn::Idle,
+                _ => Turn::Received,
+            },
+            () = tokio::time::sleep(TEND) => Turn::Idle,
+        }
+    }
+
+    async fn reopen(&mut self) {
+        self.sink.reopen().await;
+        self.aside.wake(Instant::now());
+    }
+
+    /// Tries a partition again that waits behind a refused delivery.
+    async fn deliver_held(&mut self) -> Result<(), DeliveryError> {
+        let Some((partition, mut batch)) = self.aside.take(Instant::now(), BATCH) else {
+            return Ok(());
+        };
+        self.deliver_all(&mut batch).await?;
+        if let Some(mut trouble) = self.aside.done(&partition, Instant::now()) {
+            trouble.over(&self.queue.name);
+        }
+        Ok(())
+    }
+
+    /// Delivers a batch, trying again for as long as it takes, until the sink has closed or failed.
+    async fn deliver_all(&mut self, batch: &mut Vec<Delivery>) -> Result<(), DeliveryError> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+        while !batch.is_empty() {
+            let Progress { accepted, error } = self.sink.deliver(batch).await;
+            batch.drain(..accepted).for_each(Delivery::accept);
+            self.queue.counts.add_accepted(accepted);
+            if accepted > 0 {
+                backoff.reset();
+            }
+            match error {
+                None => self.trouble.over(&self.queue.name),
+                Some(error @ (DeliveryError::Failed(_) | DeliveryError::Closed)) => {
+                    return Err(error);
+                }
+                Some(DeliveryError::Refused(reason) | DeliveryError::Unfit(reason)) => {
+                    self.refuse(batch, reason).await
+                }
+                Some(error) => {
+                    let reason = Causes(&error).to_string();
+                    self.wait(&reason, &error, &mut backoff).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first message of `batch` was refused: what becomes of it, the configuration says. Where it is to be
+    /// held, its partition is set aside.
+    async fn refuse(&mut self, batch: &mut Vec<Delivery>, reason: String) {
+        let refused = batch.remove(0);
+        let Queue {
+            name,
+            on_refusal,
+            counts,
+            ..
+        } = &self.queue;
+        let settled = on_refusal.settle(refused, name, reason, counts).await;
+        let Err(Held { delivery, reason }) = settled else {
+            return;
+        };
+        counts.add_failed();
+        let reason = format!(
+            "{delivery} is refused and holds its partition, for there is no dead-letter sink: {reason}"
+        );
+        let held = self
+            .aside
+            .hold(delivery, batch, Instant::now(), fastrand::f64());
+        let (delay, trouble) = held;
+        trouble.failed(name, &reason, Some(delay));
+    }
+
+    /// Waits before the next attempt, at most until files are to be opened anew.
+    async fn wait(&mut self, reason: &str, error: &DeliveryError, backoff: &mut Backoff) {
+        self.queue.counts.add_failed();
+        let drawn = backoff.next_delay(fastrand::f64());
+        let delay = error.delay(drawn);
+        self.trouble.failed(&self.queue.name, &reason, delay);
+        tokio::select! {
+            () = until(delay.and_then(|delay| Instant::now().checked_add(delay))) => {}
+            Ok(()) = self.queue.reopen.changed() => self.reopen().await,
+        }
+    }
+}
+
+/// Waits for a time, or for ever where there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
