@@ -38,6 +38,18 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The text of a file of at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read, is no text, or is larger.
+pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let bytes = read(path, limit).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => io::Error::other(format!("it is larger than {limit} bytes")),
+        _ => error,
+    })?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))
+}
+
 /// The new content of a file, on the disk and beside its place. Dropped, it is gone.
 #[derive(Debug)]
 pub(crate) struct Draft {

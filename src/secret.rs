@@ -1,9 +1,10 @@
 //! A text that must not be seen: a key, a token, a connection string.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
+
+use crate::durable;
 
 /// Holds a secret and shows `***` wherever it is printed; [`Secret::reveal`] is the only way to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,15 +23,7 @@ impl Secret {
     /// When the file cannot be read, is no text, or is larger than any secret.
     pub(crate) fn from_file(path: &Path) -> io::Result<Self> {
         const LARGEST: u64 = 64 << 10;
-        let mut text = String::new();
-        File::open(path)?
-            .take(LARGEST + 1)
-            .read_to_string(&mut text)?;
-        if text.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!(
-                "it is larger than {LARGEST} bytes"
-            )));
-        }
+        let text = durable::read_text(path, LARGEST)?;
         let text = text.trim_start_matches('\u{feff}');
         Ok(Self::new(text.trim_end_matches(['\r', '\n'])))
     }

@@ -49,7 +49,7 @@ pub(super) struct Redeliver {
     refused_by: Option<String>,
 
     /// Only what matches, as in message=Update,table=account|contact; != excludes. The keys are those of
-    /// a [[route]]; columns are attribute.NAME, properties property.NAME
+    /// a route; columns are attribute.NAME, properties property.NAME
     #[arg(long = "where", value_name = "FILTER")]
     filter: Option<String>,
 

@@ -45,7 +45,7 @@ pub(super) struct Again {
     to: Option<End>,
 
     /// Only what matches, as in message=Update,table=account|contact; != excludes. The keys are those of
-    /// a [[route]]; columns are attribute.NAME, properties property.NAME
+    /// a route; columns are attribute.NAME, properties property.NAME
     #[arg(long = "where", value_name = "FILTER", value_parser = Filter::parse_where)]
     filter: Option<Filter>,
 

@@ -5,14 +5,13 @@
 //! number the first is meant.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 
 use super::{Config, ConfigError, Delivery, hub};
+use crate::durable;
 use crate::settings::{Mistake, Settings, VARIABLE};
 use crate::{checkpoint, duplicates, receiver, route, sink};
 
@@ -59,7 +58,7 @@ fn merge(
             reason,
         });
     };
-    let text = read(path)
+    let text = durable::read_text(path, LARGEST)
         .map_err(|error| mistake(format!("cannot be read: {error}")))
         .ok()?;
     let parsed = config::Config::builder()
@@ -73,19 +72,6 @@ fn merge(
     }
     // Not deserialized: that would forget where each value came from.
     builder.build().map(|merged| merged.cache).ok()
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!(
-            "it is larger than {LARGEST} bytes"
-        )));
-    }
-    Ok(text)
 }
 
 /// The parser's message without the excerpt of the file in it, which may show a secret.

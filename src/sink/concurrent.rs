@@ -19,6 +19,7 @@ use super::delivery::Delivery;
 use super::lanes::Lanes;
 use super::queue::Queue;
 use super::trouble::Trouble;
+use super::worker::start;
 use super::{DeliveryError, SinkWorker};
 use crate::causes::Causes;
 use shipping::{Batch, Outcome, Shipping};
@@ -36,21 +37,8 @@ pub(crate) trait Service: Send + Sync + 'static {
 
 /// Starts the worker of a sink.
 pub(super) fn spawn(service: impl Service, pace: Pace, queue: Queue) -> SinkWorker {
-    let force = queue.force.clone();
-    let closed = queue.closed.clone();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "one of the places where tasks start: a worker per sink"
-    )]
-    tokio::spawn(async move {
-        // However it ends, a panic included, the sink counts as closed.
-        let _closed = closed.drop_guard();
-        let worker = Worker::new(service, pace, queue);
-        force
-            .run_until_cancelled(worker.work())
-            .await
-            .unwrap_or(Ok(()))
-    })
+    let ends = (queue.force.clone(), queue.closed.clone());
+    start(ends, Worker::new(service, pace, queue).work())
 }
 
 /// As many messages as are looked through for some whose lane is free.

@@ -1,9 +1,11 @@
 //! The worker of a sink that takes one batch after the other, in the order of its queue.
 
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::aside::Aside;
 use super::delivery::Delivery;
@@ -22,25 +24,29 @@ const TEND: Duration = Duration::from_secs(1);
 
 /// Starts the worker of a sink: takes messages from its queue, in order, until each is accepted.
 pub(crate) fn spawn(sink: impl Sink, queue: Queue) -> SinkWorker {
-    let force = queue.force.clone();
-    let closed = queue.closed.clone();
+    let ends = (queue.force.clone(), queue.closed.clone());
+    let worker = Worker {
+        sink,
+        queue,
+        trouble: Trouble::default(),
+        aside: Aside::default(),
+    };
+    start(ends, worker.work())
+}
+
+/// Starts the task of a worker: `force` ends it, and when it has ended, its sink counts as closed.
+pub(super) fn start(
+    (force, closed): (CancellationToken, CancellationToken),
+    work: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> SinkWorker {
     #[expect(
         clippy::disallowed_methods,
         reason = "one of the places where tasks start: a worker per sink"
     )]
     tokio::spawn(async move {
-        // However it ends, a panic included, the sink counts as closed.
+        // However it ends, a panic included.
         let _closed = closed.drop_guard();
-        let worker = Worker {
-            sink,
-            queue,
-            trouble: Trouble::default(),
-            aside: Aside::default(),
-        };
-        force
-            .run_until_cancelled(worker.work())
-            .await
-            .unwrap_or(Ok(()))
+        force.run_until_cancelled(work).await.unwrap_or(Ok(()))
     })
 }
 

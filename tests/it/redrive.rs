@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[cfg(feature = "emulator")]
 use crate::http::{Answer, Server};
 use crate::world::{Ended, PATIENCE, Program, command};
 
@@ -283,6 +284,7 @@ fn check_resumed(world: &World, printed: &[i64]) {
     assert_eq!(world.done(), Some(MANY));
 }
 
+#[cfg(feature = "emulator")]
 #[test]
 fn a_redrive_that_pauses_goes_on_when_it_is_told_to() {
     let world = World::new("dead.ndjson", file(3));
