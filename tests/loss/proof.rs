@@ -344,7 +344,7 @@ impl Proof<'_> {
     /// Every run of the daemon, the last until there is nothing more to deliver.
     fn run(&mut self) {
         let Scale { kills, events, .. } = self.scale;
-        let mut instants: Vec<usize> = (0..kills)
+        let mut instants: Vec<usize> = (0..kills + kills / 5)
             .map(|_| self.chance.usize(..events as usize))
             .collect();
         instants.sort_unstable();
@@ -395,9 +395,10 @@ impl Proof<'_> {
         }
     }
 
-    /// Ends it: mostly by SIGKILL.
+    /// Ends it: by SIGKILL, and the sixth time by SIGTERM.
     fn end(&mut self, daemon: Daemon) -> Ending {
-        if self.chance.u8(..6) > 0 {
+        let ends = self.report.kills + self.report.stops;
+        if !(ends + 1).is_multiple_of(6) {
             daemon.kill();
             self.report.kills += 1;
             return Ending::Killed;

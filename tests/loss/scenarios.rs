@@ -117,9 +117,13 @@ impl World {
         )
     }
 
+    fn lines_path(&self) -> PathBuf {
+        self.folder.path().join("files/all.ndjson")
+    }
+
     /// How many lines the file has.
     fn lines(&self) -> usize {
-        let text = fs::read(self.folder.path().join("files/all.ndjson")).unwrap_or_default();
+        let text = fs::read(self.lines_path()).unwrap_or_default();
         text.iter().filter(|byte| **byte == b'\n').count()
     }
 
@@ -137,6 +141,23 @@ impl World {
 
     fn has_accepted(&self, place: Place) -> bool {
         self.webhook.accepted.lock().unwrap().contains(&place)
+    }
+
+    /// How many bytes of memory the daemon has, once it has come to a standstill.
+    fn resident_at_rest(&self, daemon: &mut Daemon) -> usize {
+        const STILL: usize = 400;
+        let (mut written, mut ticks) = (0, 0);
+        until("a standstill", || {
+            daemon.must_run();
+            let now = fs::metadata(self.lines_path()).map_or(0, |metadata| metadata.len());
+            ticks = if now == written { ticks + 1 } else { 0 };
+            written = now;
+            (written > 0 && ticks > STILL).then_some(())
+        });
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.unwrap().trim().strip_suffix(" kB").unwrap();
+        kilobytes.parse::<usize>().unwrap() << 10
     }
 
     fn mend(&self) {
@@ -217,4 +238,37 @@ fn with_one_of_two_sinks_down_nothing_is_lost() {
         assert!(world.has_accepted(place), "{place:?}");
     }
     assert!(daemon.stop().success());
+}
+
+/// What the daemon may hold with its defaults: `delivery.total_in_flight_bytes`, what the service may send
+/// ahead of all partitions, and the program itself.
+const MOST_RESIDENT: usize = (32 + 64 + 32) << 20;
+
+#[test]
+fn with_32_partitions_and_a_dead_sink_memory_stays_within_its_limits() {
+    const LARGE: &[u8] = include_bytes!("../data/contexts/m0005.json");
+    const PARTITIONS: u16 = 32;
+    let world = World::new(PARTITIONS, |_| 503);
+    let append = |events: usize| {
+        for partition in (0..PARTITIONS).cycle().take(events) {
+            world.hub.append_body(partition, LARGE).unwrap();
+        }
+    };
+    // As much as all limits together, and then as much again.
+    let many = (MOST_RESIDENT).div_ceil(LARGE.len());
+    append(many);
+    let mut daemon = world.daemon(&format!("{}{}", world.file(), world.hook()));
+    let first = world.resident_at_rest(&mut daemon);
+    append(many);
+    let second = world.resident_at_rest(&mut daemon);
+    println!(
+        "resident with 32 partitions and a dead sink: {} MiB of {} MiB waiting, {} MiB of {} MiB",
+        first >> 20,
+        (many * LARGE.len()) >> 20,
+        second >> 20,
+        (2 * many * LARGE.len()) >> 20,
+    );
+    assert!(first < MOST_RESIDENT, "{first}");
+    assert!(second < MOST_RESIDENT, "{second}");
+    assert!(world.lines() < many / 2, "{} lines", world.lines());
 }
