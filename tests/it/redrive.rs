@@ -187,6 +187,23 @@ fn only_what_a_sink_refused_can_be_chosen() {
 }
 
 #[test]
+fn only_what_matches_can_be_chosen() {
+    let world = World::new("dead.ndjson", file(2));
+    for (filter, expected) in [("table=contact", 0), ("table=acc*,message!=Create", 2)] {
+        let ended = world.run(&["--sink", "console", "--where", filter]);
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stdout.len(), expected, "{filter}");
+    }
+    let wrong = world.run(&["--sink", "console", "--where", "tabel=x"]);
+    assert_eq!(wrong.status.code(), Some(64), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("did you mean table?"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
 fn what_cannot_be_done_is_told() {
     let world = World::new("dead.ndjson", file(1));
     let ended = world.run(&["--sink", "consol"]);
