@@ -1,59 +1,50 @@
-//! Receives events and does nothing with them: what receiving alone costs, beside what delivering does.
-//!
-//! `cargo bench --bench drain -- N` reads N events of the hub that EVENTHUB_CONNECTION_STRING names, from
-//! the beginning. `benches/measure deliver` calls it.
-
+//! The bare receiver, to measure what decoding and delivering add: `drain EVENTS` reads so many events
+//! of the hub in `EVENTHUB_CONNECTION_STRING`, from the oldest of each partition on, and ends.
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a measurement ends where something is not as it must be, and prints what it found"
+    reason = "what it prints is what it is asked for"
 )]
 
-use std::time::Instant;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use dataverse_listener::receiver::{Config, EventHub, StartPosition};
+use dataverse_listener::receiver::{Config, EventHub, Receiver, ReceiverError, StartPosition};
 
-fn main() {
-    // Cargo passes `--bench` to what it runs as a benchmark.
-    let count = std::env::args().filter_map(|word| word.parse::<usize>().ok());
-    let Some(count) = count.collect::<Vec<_>>().pop() else {
-        println!("give the number of events: cargo bench --bench drain -- N");
-        return;
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Ok(events) = arguments.concat().parse::<u64>() else {
+        println!("usage: drain EVENTS; see benches/deliver");
+        return Ok(());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let begun = Instant::now();
-    runtime.block_on(drain(count));
-    let seconds = begun.elapsed().as_secs_f64();
-    // Counts are far below where a f64 is no longer exact.
-    let events = f64::from(u32::try_from(count).unwrap());
-    println!("{:.0} events/s", events / seconds);
+    let connection_string = std::env::var("EVENTHUB_CONNECTION_STRING")?.parse()?;
+    let config = Config::new(connection_string, None, "$Default", StartPosition::Earliest)?;
+    tokio::runtime::Runtime::new()?.block_on(drain(EventHub::new(config), events))
 }
 
-async fn drain(count: usize) {
-    let text = std::env::var("EVENTHUB_CONNECTION_STRING").unwrap();
-    let connection_string = text.parse().unwrap();
-    let config = Config::new(connection_string, None, "$Default", StartPosition::Earliest).unwrap();
-    let hub = EventHub::new(config);
-    let (sender, mut received) = tokio::sync::mpsc::channel(1024);
-    let mut tasks = tokio::task::JoinSet::new();
-    for partition in hub.partitions().await.unwrap() {
-        let mut receiver = hub.receiver(partition, StartPosition::Earliest);
-        let sender = sender.clone();
-        tasks.spawn(async move {
-            while let Ok(event) = receiver.receive().await {
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
+async fn drain(hub: EventHub, events: u64) -> Result<(), Box<dyn Error>> {
+    let seen = Arc::new(AtomicU64::new(0));
+    let mut readers = tokio::task::JoinSet::new();
+    for partition in hub.partitions().await? {
+        let receiver = hub.receiver(partition, StartPosition::Earliest);
+        readers.spawn(read(receiver, Arc::clone(&seen), events));
     }
-    let mut events = Vec::new();
-    let mut seen = 0;
-    while seen < count {
-        seen += received.recv_many(&mut events, 256).await;
-        events.clear();
+    // The reader that sees the last event is the first to end.
+    if let Some(ended) = readers.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn read(
+    mut receiver: Receiver,
+    seen: Arc<AtomicU64>,
+    events: u64,
+) -> Result<(), ReceiverError> {
+    loop {
+        receiver.receive().await?;
+        if seen.fetch_add(1, Relaxed) + 1 == events {
+            return Ok(());
+        }
     }
 }
