@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
 /// The delays of one thing that is tried again and again.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
@@ -44,6 +46,14 @@ impl Backoff {
     /// Begins anew, after a success.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
+    }
+}
+
+/// Waits for a time, or for ever where there is none.
+pub(crate) async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        let reason = format!("it is larger than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     Ok(bytes)
 }
@@ -43,11 +44,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When it cannot be read, is no text, or is larger.
 pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let bytes = read(path, limit).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => io::Error::other(format!("it is larger than {limit} bytes")),
-        _ => error,
-    })?;
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))
+    String::from_utf8(read(path, limit)?).map_err(|_| io::Error::other("it is not text in UTF-8"))
 }
 
 /// The new content of a file, on the disk and beside its place. Dropped, it is gone.

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::ack::{Limit, Window};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, wait_until};
 use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
 use crate::dispatcher::{Dispatched, Dispatcher};
 use crate::event::{Event, Source};
@@ -146,7 +146,7 @@ impl Partition {
                 () = shutdown.stopped() => Next::Stopped,
                 saved = finished(&mut self.saving) => Next::Saved(saved),
                 () = dispatched(&mut self.waiting) => Next::Dispatched,
-                () = due(self.progress.due()), if self.saving.is_none() => Next::Due,
+                () = wait_until(self.progress.due()), if self.saving.is_none() => Next::Due,
                 event = self.receiver.receive(), if has_room => Next::Received(event?),
             };
             match next {
@@ -240,7 +240,7 @@ impl Partition {
                 _ = settled.recv_many(&mut batch, self.terms.limit.events), if is_waiting => Next::Settled,
                 saved = finished(&mut self.saving) => Next::Saved(saved),
                 () = dispatched(&mut self.waiting) => Next::Dispatched,
-                () = due(self.progress.due()), if self.saving.is_none() => Next::Due,
+                () = wait_until(self.progress.due()), if self.saving.is_none() => Next::Due,
                 () = &mut expired => return,
             };
             match next {
@@ -275,12 +275,5 @@ async fn dispatched(waiting: &mut Option<Dispatched>) {
     match waiting {
         Some(Dispatched::Waiting(sending)) => sending.await,
         _ => std::future::pending().await,
-    }
-}
-
-async fn due(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,5 @@
 //! A stretch of every partition, read once more: where it begins and where it ends; pure.
 
-use std::fmt;
 use std::str::FromStr;
 
 use time::{Duration, OffsetDateTime};
@@ -121,12 +120,6 @@ impl Until {
         } else {
             Within::Yes
         }
-    }
-}
-
-impl fmt::Display for Replay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "from {}", self.from)
     }
 }
 

@@ -1,8 +1,7 @@
 //! TLS as a client: whom to trust, and with which certificate to answer when a server asks for one.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::durable;
 
 /// A certificate and its key, to say who we are.
 pub(crate) struct Identity {
@@ -117,14 +118,7 @@ pub(crate) fn only(certificates: &[u8]) -> Result<RootCertStore, String> {
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     /// The bundle of a whole system has about 230 KB.
     const LARGEST: u64 = 4 << 20;
-    let mut text = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!(
-            "it is larger than {LARGEST} bytes"
-        )));
-    }
-    Ok(text)
+    durable::read(path, LARGEST)
 }
 
 /// What a TLS client needs: TLS 1.2 or 1.3, with ring's cryptography.

@@ -111,7 +111,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "redrive",
         &[
-            "ack", "causes", "durable", "event", "message", "shutdown", "sink",
+            "ack", "backoff", "causes", "durable", "event", "message", "shutdown", "sink",
         ],
     ),
     ("replay", &["event", "receiver"]),
@@ -131,7 +131,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("telemetry", &[]),
-    ("tls", &[]),
+    ("tls", &["durable"]),
 ];
 
 /// Crates that only some modules may name, and who may.

@@ -12,10 +12,16 @@ use crate::sink::{self, Counts, DeadLetterConfig, OnRefusal, Orders, SinkHandle,
 
 /// The running sinks, in the order of the configuration.
 pub(super) struct Sinks {
-    running: Vec<(Arc<str>, SinkWorker)>,
-    counts: Vec<(Arc<str>, Arc<Counts>)>,
+    running: Vec<Running>,
     /// Ends them where they stand.
     end: CancellationToken,
+}
+
+/// A sink at work, without its queue, which closes when others let go of it.
+struct Running {
+    name: Arc<str>,
+    counts: Arc<Counts>,
+    worker: SinkWorker,
 }
 
 /// What the dispatcher needs of them.
@@ -29,7 +35,7 @@ pub(super) struct Handles {
 impl Sinks {
     /// Opens every sink and starts its worker; the dead-letter sink first, for the others need it.
     pub(super) fn start(
-        configs: Vec<sink::Config>,
+        mut configs: Vec<sink::Config>,
         dead_letter: &DeadLetterConfig,
         shutdown: &Shutdown,
     ) -> Result<(Handles, Self), AppError> {
@@ -38,47 +44,45 @@ impl Sinks {
             force: end.clone(),
             reopen: shutdown.reopen(),
         };
-        let mut order: Vec<usize> = (0..configs.len()).collect();
-        let is_dead_letter = |name: &str| dead_letter.sink.as_deref() == Some(name);
-        order.sort_by_key(|index| !is_dead_letter(&configs[*index].name));
-        let mut configs: Vec<Option<sink::Config>> = configs.into_iter().map(Some).collect();
-        let mut started: Vec<Option<(SinkHandle, SinkWorker)>> =
-            configs.iter().map(|_| None).collect();
-        let mut on_refusal = OnRefusal::from(dead_letter.otherwise);
-        for index in order {
-            let Some(config) = configs[index].take() else {
-                continue;
-            };
-            let (handle, worker) = start(config, on_refusal.clone(), orders.clone())?;
-            if is_dead_letter(&handle.name) {
-                on_refusal = OnRefusal::DeadLetter(handle.clone());
-            }
-            started[index] = Some((handle, worker));
+        let is_dead_letter =
+            |config: &sink::Config| dead_letter.sink.as_deref() == Some(&config.name);
+        let place = configs.iter().position(is_dead_letter);
+        let otherwise = OnRefusal::from(dead_letter.otherwise);
+        let first = place.map(|place| start(configs.remove(place), otherwise.clone(), &orders));
+        let first = first.transpose()?;
+        let on_refusal = match &first {
+            Some((handle, _)) => OnRefusal::DeadLetter(handle.clone()),
+            None => otherwise,
+        };
+        let mut started = configs
+            .into_iter()
+            .map(|config| start(config, on_refusal.clone(), &orders))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some((place, first)) = place.zip(first) {
+            started.insert(place, first);
         }
-        let (mut sinks, mut running, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-        for (handle, worker) in started.into_iter().flatten() {
-            running.push((Arc::clone(&handle.name), worker));
-            counts.push((Arc::clone(&handle.name), Arc::clone(&handle.counts)));
+        let (mut sinks, mut running) = (Vec::new(), Vec::new());
+        for (handle, worker) in started {
+            running.push(Running {
+                name: Arc::clone(&handle.name),
+                counts: Arc::clone(&handle.counts),
+                worker,
+            });
             sinks.push(handle);
         }
         let handles = Handles {
             sinks,
             on_undeliverable: on_refusal,
         };
-        let sinks = Self {
-            running,
-            counts,
-            end,
-        };
-        Ok((handles, sinks))
+        Ok((handles, Self { running, end }))
     }
 
     /// Waits for the workers, whose queues must be closed, until the grace period is over.
-    pub(super) async fn finish(self, shutdown: &Shutdown) -> Result<(), AppError> {
-        let ended = self.running.into_iter().map(|(name, worker)| async move {
-            match worker.await {
+    pub(super) async fn finish(mut self, shutdown: &Shutdown) -> Result<(), AppError> {
+        let ended = self.running.iter_mut().map(|sink| async {
+            match (&mut sink.worker).await {
                 Ok(result) => result.map_err(|source| AppError::SinkFailed {
-                    name: name.to_string(),
+                    name: sink.name.to_string(),
                     source,
                 }),
                 Err(panic) => Err(AppError::Panicked(panic)),
@@ -91,9 +95,9 @@ impl Sinks {
                 Ok(())
             }
         };
-        for (sink, counts) in self.counts {
+        for Running { name, counts, .. } in self.running {
             tracing::info!(
-                sink = &*sink,
+                sink = &*name,
                 accepted = counts.accepted(),
                 failed = counts.failed(),
                 dead_lettered = counts.dead_lettered(),
@@ -108,9 +112,9 @@ impl Sinks {
 fn start(
     config: sink::Config,
     on_refusal: OnRefusal,
-    orders: Orders,
+    orders: &Orders,
 ) -> Result<(SinkHandle, SinkWorker), AppError> {
-    let (handle, queue) = sink::queue(&config.name, config.queue, on_refusal, orders);
+    let (handle, queue) = sink::queue(&config.name, config.queue, on_refusal, orders.clone());
     let opened: io::Result<SinkWorker> = config.kind.start(queue);
     let worker = opened.map_err(|source| AppError::Sink {
         name: config.name,

@@ -10,7 +10,8 @@ use crate::config::{self, Config};
 /// The option of every command that works as a configuration says.
 #[derive(Debug, Args)]
 pub(super) struct Configured {
-    /// The configuration file, in TOML; its keys can be set by variables as for `run`
+    /// The configuration file, in TOML; config/dataverse-listener.toml shows every key. Each can be set by a
+    /// variable instead, DATAVERSE_LISTENER__SECTION__KEY
     #[arg(long = "config", value_name = "FILE")]
     path: PathBuf,
 }

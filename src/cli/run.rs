@@ -1,13 +1,12 @@
 //! `run`: the daemon.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::configured::Configured;
 use super::exit::{Exit, Failure};
 use crate::app::{App, AtStart, Summary};
-use crate::config;
 use crate::shutdown::Shutdown;
 
 /// Run as a daemon, as a configuration file says
@@ -18,9 +17,8 @@ use crate::shutdown::Shutdown;
 /// instance DATAVERSE_LISTENER__HUB__CONNECTION_STRING.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// The configuration file, in TOML; config/dataverse-listener.toml shows every key
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    configured: Configured,
 
     /// How many seconds deliveries may take after a signal
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
@@ -32,12 +30,7 @@ const GRACE: u32 = 20;
 
 impl Run {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        let config = config::load(&self.config, variables).map_err(|error| {
-            Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
-        })?;
+        let config = self.configured.load()?;
         let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
         shutdown
             .on_signals_of_a_daemon()

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::progress::{Mark, Progress};
 use super::{Batch, Found, IN_FLIGHT, RedriveError, Summary, What, Workers};
 use crate::ack::{Ticket, Window};
+use crate::backoff::wait_until;
 use crate::causes::Causes;
 use crate::event::{Offset, Position, SequenceNumber};
 use crate::message::Message;
@@ -120,7 +121,7 @@ impl Delivering {
                 () = &mut expired => Turn::Expired,
                 () = shutdown.stopped(), if self.is_reading => Turn::Stopped,
                 () = sink.closed.cancelled(), if self.is_reading => Turn::Closed,
-                () = sleep_until(due) => Turn::Save,
+                () = wait_until(due) => Turn::Save,
                 found = next_found(&mut self.batches, &mut self.batch), if has_room => Turn::Found(found),
             };
             match turn {
@@ -250,13 +251,6 @@ fn position(mark: &Mark) -> Position {
 
 fn number(mark: &Mark) -> SequenceNumber {
     SequenceNumber(i64::try_from(mark.lines).unwrap_or(i64::MAX))
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The next line; none at the end of the file. Dropped before it is ready, it has lost nothing.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::adaptive::Places;
 use super::breaker::{Allowed, Breaker};
@@ -21,6 +21,7 @@ use super::queue::Queue;
 use super::trouble::Trouble;
 use super::worker::start;
 use super::{DeliveryError, SinkWorker};
+use crate::backoff::wait_until;
 use crate::causes::Causes;
 use shipping::{Batch, Outcome, Shipping};
 
@@ -132,19 +133,13 @@ impl<S: Service> Worker<S> {
             Wait::Until(time) => Some(rested.map_or(time, |rested| rested.min(time))),
             Wait::Event => rested,
         };
-        let due = async {
-            match due {
-                Some(time) => sleep_until(time).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // Finish before starting.
             biased;
             Ok(()) = self.queue.reopen.changed() => Turn::Reopen,
             Some(finished) = self.under_way.join_next() => Turn::Finished(Box::new(finished)),
             delivery = self.queue.deliveries.recv(), if is_receiving => Turn::Received(delivery),
-            () = due => Turn::Due,
+            () = wait_until(due) => Turn::Due,
         }
     }
 

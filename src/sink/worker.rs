@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::refusal::Held;
 use super::trouble::Trouble;
 use super::{DeliveryError, Progress, Sink, SinkWorker};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, wait_until};
 use crate::causes::Causes;
 
 /// At most that many messages are handed to a sink at once.
@@ -104,7 +104,7 @@ impl<S: Sink> Worker<S> {
         tokio::select! {
             biased;
             Ok(()) = reopen.changed() => Turn::Reopen,
-            () = until(due) => Turn::Due,
+            () = wait_until(due) => Turn::Due,
             count = deliveries.recv_many(batch, BATCH), if !is_ended || due.is_none() => match count {
                 0 if due.is_none() => Turn::Over,
                 0 => Turn::Idle,
@@ -190,16 +190,8 @@ impl<S: Sink> Worker<S> {
         let delay = error.delay(drawn);
         self.trouble.failed(&self.queue.name, &reason, delay);
         tokio::select! {
-            () = until(delay.and_then(|delay| Instant::now().checked_add(delay))) => {}
+            () = wait_until(delay.and_then(|delay| Instant::now().checked_add(delay))) => {}
             Ok(()) = self.queue.reopen.changed() => self.reopen().await,
         }
-    }
-}
-
-/// Waits for a time, or for ever where there is none.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

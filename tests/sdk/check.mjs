@@ -1,4 +1,5 @@
-// Checks of the embedded event hub with Microsoft's @azure/event-hubs, unmodified: check.mjs CONNECTION_STRING.
+// Checks of the embedded event hub with Microsoft's @azure/event-hubs, unmodified. The hub is in
+// EVENTHUB_CONNECTION_STRING.
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +10,7 @@ import {
   latestEventPosition,
 } from "@azure/event-hubs";
 
-const connection = process.argv[2];
+const connection = process.env.EVENTHUB_CONNECTION_STRING;
 const hub = /EntityPath=([^;]*)/.exec(connection)[1];
 const patience = 15_000; // milliseconds, for anything that must happen
 const options = { retryOptions: { maxRetries: 1, retryDelayInMs: 100, timeoutInMs: 10_000 } };

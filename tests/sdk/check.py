@@ -1,4 +1,5 @@
-"""Checks of the embedded event hub with Microsoft's azure-eventhub, unmodified: check.py CONNECTION_STRING."""
+"""Checks of the embedded event hub with Microsoft's azure-eventhub, unmodified. The hub is in
+EVENTHUB_CONNECTION_STRING."""
 
 import datetime
 import logging
@@ -11,7 +12,7 @@ import time
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-CONNECTION = sys.argv[1]
+CONNECTION = os.environ["EVENTHUB_CONNECTION_STRING"]
 HUB = re.search("EntityPath=([^;]*)", CONNECTION)[1]
 PATIENCE = 15  # seconds, for anything that must happen
 RETRIES = {"retry_total": 0}

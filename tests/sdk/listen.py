@@ -1,7 +1,7 @@
 """Posts the bodies of tests/data/contexts with Microsoft's SDK and compares what `listen` prints with
 what `decode` prints of the files: each exactly once, in order per partition, the same context.
 
-    listen.py PROGRAM CONNECTION_STRING
+    listen.py PROGRAM; the hub is in EVENTHUB_CONNECTION_STRING.
 """
 
 import json
@@ -69,4 +69,4 @@ def main(program, connection):
     check("the context of each is what decode prints for the file", len(same) == len(files))
 
 
-main(*sys.argv[1:])
+main(sys.argv[1], os.environ["EVENTHUB_CONNECTION_STRING"])
