@@ -48,6 +48,9 @@ const SPARE: usize = 4;
 /// How often every open file is looked at, whether something is to be written to it or not.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Far longer than logrotate takes from the rename to the new file, and short enough to hold nothing up.
+const GRACE: Duration = Duration::from_millis(100);
+
 impl Files {
     pub(super) fn new(config: &Config, root: Root, now: Now) -> Self {
         Self {
@@ -58,6 +61,7 @@ impl Files {
                 root,
                 fsync: config.fsync,
                 rotation: config.rotation,
+                grace: GRACE,
             },
             open_files: config.open_files.get(),
             outputs: HashMap::new(),
@@ -180,6 +184,12 @@ impl Files {
     /// The files whose archives are to be looked after, since this was last asked.
     pub(super) fn take_archived(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.archived)
+    }
+
+    /// Gives whoever moves a file away so long to make a new one.
+    #[cfg(test)]
+    pub(super) fn set_grace(&mut self, grace: Duration) {
+        self.rules.grace = grace;
     }
 
     /// True when everything that was written is safe.
@@ -314,8 +324,9 @@ impl Files {
 
     /// However many files there have been, only those count that something is still to be done with.
     fn forget_closed(&mut self) {
+        let rules = &self.rules;
         self.outputs
-            .retain(|_, output| output.is_open() || !output.is_safe());
+            .retain(|_, output| output.is_open() || !output.is_safe() || output.is_awaited(rules));
     }
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::archiver;
 use super::now::Now;
@@ -33,6 +35,8 @@ pub(super) struct Output {
     end: u64,
     /// Bytes that were done with and are not known to be safe.
     unsafe_bytes: u64,
+    /// When it was seen that somebody had moved the file away, until it is there again.
+    moved: Option<Instant>,
     /// When something was last written to the open file.
     period: Option<Period>,
     /// Larger than that of files that were not used since.
@@ -47,6 +51,8 @@ pub(super) struct Rules {
     pub root: Root,
     pub fsync: Fsync,
     pub rotation: Rotation,
+    /// So long, whoever has moved a file away may take to make a new one in its place.
+    pub grace: Duration,
 }
 
 /// What may be lost of that which was done with.
@@ -58,6 +64,9 @@ enum Suspect {
     /// What was never made safe.
     Unsafe,
 }
+
+/// How often it is looked whether a file that was moved away has a successor.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// However often a file is taken away while it is written: so often in a row it is tried at once.
 const ATTEMPTS: usize = 5;
@@ -73,6 +82,7 @@ impl Output {
             open: None,
             end: 0,
             unsafe_bytes: 0,
+            moved: None,
             period: None,
             used: 0,
             wants_upkeep: false,
@@ -98,12 +108,34 @@ impl Output {
     /// # Errors
     /// When it cannot be opened or repaired.
     pub(super) fn open(&mut self, rules: &Rules, recent: &mut Recent) -> io::Result<()> {
+        self.wait_for_successor(rules, recent);
         let (open, written_at) = OpenFile::open(&rules.root, &self.path)?;
         self.check_end(open.length(), recent);
         self.open = Some(open);
+        self.moved = None;
         self.period = written_at.and_then(|time| rules.rotation.period(time));
         self.wants_upkeep = true;
         Ok(())
+    }
+
+    /// Lets whoever has moved the file away make the new one, where it is about to. logrotate's `create`
+    /// would take one of ours for a stray one, and put it over the last stray one of the same hour.
+    fn wait_for_successor(&self, rules: &Rules, recent: &Recent) {
+        let since = match self.moved {
+            Some(moved) => moved,
+            None if recent.end(&self.path).is_some() => Instant::now(),
+            None => return,
+        };
+        let is_missing = || fs::symlink_metadata(&self.place).is_err_and(|error| is_absent(&error));
+        while since.elapsed() < rules.grace && is_missing() {
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// True while nothing is to be made in the place of the file, which was moved away.
+    pub(super) fn is_awaited(&self, rules: &Rules) -> bool {
+        self.moved
+            .is_some_and(|moved| moved.elapsed() < rules.grace)
     }
 
     /// Writes all lines that wait. They are done with after [`Output::commit`].
@@ -177,6 +209,7 @@ impl Output {
                 };
                 self.take_back(recent, "the file was moved away", suspect);
                 self.open = None;
+                self.moved = Some(Instant::now());
             }
             State::Deleted => {
                 self.take_back(recent, "the file was deleted", Suspect::Recent);

@@ -235,6 +235,32 @@ fn a_file_that_is_moved_away_is_let_go_of_though_nothing_is_delivered() {
 }
 
 #[test]
+fn whoever_moves_a_file_away_is_let_make_the_new_one() {
+    // Noticed by the next delivery, by a look in between, and after the file was closed.
+    for between in [
+        |_: &mut World| {},
+        |world: &mut World| world.files.tend(world.now).unwrap(),
+        |world: &mut World| world.files.close(world.now).unwrap(),
+    ] {
+        let mut world = World::new("");
+        world.files.set_grace(600 * SECOND);
+        world.deliver(1);
+        let file = world.path("events.ndjson");
+        fs::rename(&file, world.path("events.ndjson.1")).unwrap();
+        between(&mut world);
+        let creating = std::thread::spawn(move || {
+            // Long enough for a delivery that does not wait.
+            (0..1000).for_each(|_| std::thread::yield_now());
+            File::create_new(file).is_ok()
+        });
+        world.deliver(1);
+        assert!(creating.join().unwrap(), "it was made by the sink");
+        assert_eq!(world.numbers("events.ndjson.1"), [0]);
+        assert_eq!(world.numbers("events.ndjson"), [1]);
+    }
+}
+
+#[test]
 fn a_directory_that_is_removed_is_made_again() {
     let mut world = World::new("path = \"{table}/events.ndjson\"");
     world.deliver(1);

@@ -26,6 +26,7 @@ fn world(fsync: Fsync) -> World {
             root,
             fsync,
             rotation: Rotation::default(),
+            grace: Duration::ZERO,
         },
         folder,
         recent: Recent::new(Duration::from_secs(10), 1000),
@@ -178,7 +179,7 @@ fn half_a_line_is_finished_before_the_file_is_let_go_of() {
     assert!(world.output.append().is_err());
     world.output.close(&world.rules, &mut world.recent).unwrap();
     assert!(world.output.is_open(), "half a line is in it");
-    let reading = std::thread::spawn(move || io::read_to_string(reader).unwrap());
+    let reading = thread::spawn(move || io::read_to_string(reader).unwrap());
     while world.output.append().is_err() {}
     world.output.close(&world.rules, &mut world.recent).unwrap();
     assert_eq!(reading.join().unwrap(), line);
