@@ -139,24 +139,39 @@ impl Command {
     fn execute(self) -> Result<Exit, Failure> {
         match self {
             #[cfg(feature = "emulator")]
-            Self::Demo(demo) => block_on(demo.execute()),
-            Self::Listen(listen) => block_on(listen.execute()),
-            Self::Run(run) => block_on(run.execute()),
-            Self::Checkpoint(checkpoints) => block_on(checkpoints.execute()),
-            Self::Replay(again) => block_on(again.execute()),
-            Self::Redrive(redeliver) => block_on(redeliver.execute()),
+            Self::Demo(demo) => block_on(every_core(), demo.execute()),
+            Self::Listen(listen) => block_on(THREADS, listen.execute()),
+            Self::Run(run) => block_on(run.threads(), run.execute()),
+            Self::Checkpoint(checkpoints) => block_on(THREADS, checkpoints.execute()),
+            Self::Replay(again) => block_on(THREADS, again.execute()),
+            Self::Redrive(redeliver) => block_on(THREADS, redeliver.execute()),
             Self::Decode(decode) => decode.execute(),
             #[cfg(feature = "emulator")]
-            Self::Emulator(serve) => block_on(serve.execute()),
+            Self::Emulator(serve) => block_on(every_core(), serve.execute()),
             #[cfg(feature = "emulator")]
-            Self::Simulate(simulate) => block_on(simulate.execute()),
+            Self::Simulate(simulate) => block_on(every_core(), simulate.execute()),
             Self::Schema(schema) => schema.execute(),
         }
     }
 }
 
-fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+/// Threads of a command that receives. An event passes through several tasks on its way: where each wakes
+/// up another thread, that costs as much again as the event itself.
+const THREADS: u16 = 1;
+
+/// The hub at hand and its senders are no part of what they are measured by.
+#[cfg(feature = "emulator")]
+fn every_core() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.try_into().unwrap_or(u16::MAX)
+}
+
+fn block_on(
+    threads: u16,
+    command: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.into())
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::System, "start", &error))?;

@@ -23,12 +23,25 @@ pub(super) struct Run {
     /// How many seconds deliveries may take after a signal
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
     grace: u32,
+
+    /// How many threads receive, decode and deliver; files are written by others
+    ///
+    /// One does some tens of thousands of events a second, and takes less time of the processors for each
+    /// event than several do.
+    #[arg(long, value_name = "COUNT", default_value_t = super::THREADS,
+          value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: u16,
 }
 
 /// Shorter than the 90 s after which systemd kills, and than the 30 s after which Kubernetes does.
 const GRACE: u32 = 20;
 
 impl Run {
+    /// As many as it was told.
+    pub(super) fn threads(&self) -> u16 {
+        self.threads
+    }
+
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
         let config = self.configured.load()?;
         let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));

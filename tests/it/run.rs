@@ -171,6 +171,34 @@ fn one_hub_that_is_away_does_not_hold_up_another() {
 }
 
 #[test]
+fn it_runs_on_as_many_threads_as_it_is_told() {
+    let hub = Hub::start(2);
+    hub.simulate(["--count", "6"]);
+    let file = file(&format!("{}{CONSOLE}", hub_table(&hub)));
+    let path = file.path.to_str().unwrap();
+    let daemon = |threads| {
+        Program::start(&mut command([
+            "run",
+            "--config",
+            path,
+            "--threads",
+            threads,
+        ]))
+    };
+    for threads in ["0", "513", "many"] {
+        let ended = daemon(threads).wait();
+        assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--threads"), "{}", ended.stderr);
+    }
+    for threads in ["1", "4"] {
+        let daemon = daemon(threads);
+        daemon.documents(6);
+        daemon.signal("TERM");
+        assert_eq!(daemon.wait().status.code(), Some(0));
+    }
+}
+
+#[test]
 fn a_drain_that_outlasts_its_time_is_told_and_is_no_failure() {
     let hub = Hub::start(1);
     hub.simulate(["--count", "3"]);
