@@ -9,6 +9,7 @@
 mod connection_string;
 mod continuity;
 mod credit;
+mod encoding;
 mod error;
 mod partition;
 mod position;

@@ -19,10 +19,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::constructor::Flaw;
 use super::heartbeat::Listener;
-use super::walk::{Subject, Walk};
 use super::{MAX_FRAME_SIZE, MAX_MESSAGE_SIZE};
+use crate::receiver::encoding::Flaw;
+use crate::receiver::encoding::walk::{Subject, Walk};
 use crate::receiver::seam::Failure;
 use crate::receiver::wire::Leash;
 
@@ -403,8 +403,8 @@ mod tests {
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use super::super::walk::tests::{compound, map_section, nested, section, value};
     use super::*;
+    use crate::receiver::encoding::walk::tests::{compound, map_section, nested, section, value};
 
     fn frame(kind: u8, channel: u8, body: &[u8]) -> Vec<u8> {
         let size = u32::try_from(HEAD + body.len()).unwrap();

@@ -8,14 +8,12 @@
 //! `guard` has not walked along. Bodies are not decoded by it.
 
 mod connection;
-mod constructor;
 mod event;
 mod failure;
 mod guard;
 mod heartbeat;
 mod link;
 mod request;
-mod walk;
 
 pub(crate) use connection::Connection;
 pub(crate) use link::Link;

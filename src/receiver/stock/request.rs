@@ -15,7 +15,8 @@ use fe2o3_amqp::types::messaging::{
 };
 use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Value};
 
-use super::{step, walk};
+use super::step;
+use crate::receiver::encoding::walk;
 use crate::receiver::seam::Failure;
 
 /// How many answers a node may send ahead; one is asked for at a time.

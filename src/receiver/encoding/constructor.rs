@@ -2,21 +2,20 @@
 //!
 //! Source: AMQP 1.0, sections 1.2 (encodings) and 1.6 (types).
 
-/// Begins a descriptor and the value that it describes.
-pub(super) const DESCRIBED: u8 = 0x00;
-/// A value without a byte of its own.
-pub(super) const NULL: u8 = 0x40;
-/// A binary with a size of one byte.
-pub(super) const VBIN8: u8 = 0xa0;
-/// A binary with a size of four bytes.
-pub(super) const VBIN32: u8 = 0xb0;
+use super::Flaw;
 
-/// What is wrong with encoded bytes, as the end of a sentence.
-pub(super) type Flaw = &'static str;
+/// Begins a descriptor and the value that it describes.
+pub(in crate::receiver) const DESCRIBED: u8 = 0x00;
+/// A value without a byte of its own.
+pub(in crate::receiver) const NULL: u8 = 0x40;
+/// A binary with a size of one byte.
+pub(in crate::receiver) const VBIN8: u8 = 0xa0;
+/// A binary with a size of four bytes.
+pub(in crate::receiver) const VBIN32: u8 = 0xb0;
 
 /// How a constructor says how long its value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(in crate::receiver) enum Shape {
     /// So many bytes.
     Fixed(u8),
     /// A size of so many bytes, and what it counts.
@@ -28,7 +27,7 @@ pub(super) enum Shape {
 }
 
 /// The shape of a value, unless it is described.
-pub(super) fn shape(constructor: u8) -> Result<Shape, Flaw> {
+pub(in crate::receiver) fn shape(constructor: u8) -> Result<Shape, Flaw> {
     Ok(match constructor {
         0x40..=0x45 => Shape::Fixed(0),
         0x50..=0x56 => Shape::Fixed(1),
@@ -47,7 +46,7 @@ pub(super) fn shape(constructor: u8) -> Result<Shape, Flaw> {
 }
 
 /// The bytes of a compound's or array's size.
-pub(super) fn width(constructor: u8) -> u8 {
+pub(in crate::receiver) fn width(constructor: u8) -> u8 {
     if matches!(constructor, 0xc0 | 0xc1 | 0xe0) {
         1
     } else {
@@ -56,7 +55,7 @@ pub(super) fn width(constructor: u8) -> u8 {
 }
 
 /// The constructor of a binary whose size has so many bytes.
-pub(super) fn binary(width: u8) -> u8 {
+pub(in crate::receiver) fn binary(width: u8) -> u8 {
     if width == 1 { VBIN8 } else { VBIN32 }
 }
 

@@ -13,13 +13,13 @@ use super::*;
 const BOTTOMLESS: usize = 100_000;
 
 /// A compound with a size of four bytes.
-pub(in super::super) fn compound(constructor: u8, count: u32, content: &[u8]) -> Vec<u8> {
+pub(in crate::receiver) fn compound(constructor: u8, count: u32, content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(content.len() + 4).unwrap().to_be_bytes();
     [&[constructor][..], &size, &count.to_be_bytes(), content].concat()
 }
 
 /// Lists in lists, or what else holds one value; built from the outside in, for there may be many.
-pub(in super::super) fn nested(constructor: u8, levels: usize) -> Vec<u8> {
+pub(in crate::receiver) fn nested(constructor: u8, levels: usize) -> Vec<u8> {
     let item: &[u8] = if constructor == 0xd1 { &[0x40] } else { &[] };
     let level = 9 + item.len();
     let mut bytes = Vec::with_capacity(levels * level + 1);
@@ -35,12 +35,12 @@ pub(in super::super) fn nested(constructor: u8, levels: usize) -> Vec<u8> {
     bytes
 }
 
-pub(in super::super) fn section(code: u8, value: &[u8]) -> Vec<u8> {
+pub(in crate::receiver) fn section(code: u8, value: &[u8]) -> Vec<u8> {
     [&[DESCRIBED, 0x53, code][..], value].concat()
 }
 
 /// A section that is a map with one entry, by the name "k".
-pub(in super::super) fn map_section(code: u8, value: &[u8]) -> Vec<u8> {
+pub(in crate::receiver) fn map_section(code: u8, value: &[u8]) -> Vec<u8> {
     let key: &[u8] = if code == 0x74 {
         b"\xa1\x01k"
     } else {
@@ -256,7 +256,7 @@ fn elements_that_the_decoder_would_misread_are_changed() {
 }
 
 /// Values of every shape, some of which lie about their size or count.
-pub(in super::super) fn value() -> impl Strategy<Value = Vec<u8>> {
+pub(in crate::receiver) fn value() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop_oneof![
         Just(vec![0x40]),
         Just(vec![0x45]),

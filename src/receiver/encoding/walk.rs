@@ -11,10 +11,11 @@
 //!
 //! Source: AMQP 1.0, sections 1.6 (types) and 3.2 (sections of a message).
 
-use super::constructor::{DESCRIBED, Flaw, NULL, Shape, binary, shape, width};
+use super::Flaw;
+use super::constructor::{DESCRIBED, NULL, Shape, binary, shape, width};
 
 /// A section or performative, and what it holds directly, may hold so many levels more.
-pub(super) const MAX_NESTING: usize = 32;
+pub(in crate::receiver) const MAX_NESTING: usize = 32;
 /// A section and its own value are two levels.
 const MAX_LEVELS: usize = MAX_NESTING + 2;
 /// The fields of a performative that are noted, counted from its first.
@@ -27,7 +28,7 @@ const CUT_SHORT: Flaw = "it ends within a value";
 
 /// What is walked along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(in crate::receiver) enum Subject {
     /// The sections of a message, up to its end.
     Message,
     /// One described list.
@@ -38,7 +39,7 @@ pub(super) enum Subject {
 
 /// Where a walk has come to. It holds no bytes, and never more than a fixed number of levels.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(in crate::receiver) struct Walk {
     subject: Subject,
     levels: Vec<Level>,
     next: Next,
@@ -91,7 +92,7 @@ enum Number {
 
 impl Walk {
     /// Begins at a first constructor; nothing may go beyond `end` bytes.
-    pub(super) fn new(subject: Subject, end: u64) -> Self {
+    pub(in crate::receiver) fn new(subject: Subject, end: u64) -> Self {
         Self {
             subject,
             levels: Vec::new(),
@@ -106,7 +107,7 @@ impl Walk {
     }
 
     /// Begins again, and keeps its memory.
-    pub(super) fn restart(&mut self, end: u64) {
+    pub(in crate::receiver) fn restart(&mut self, end: u64) {
         self.levels.clear();
         self.next = Next::Constructor;
         self.position = 0;
@@ -119,7 +120,7 @@ impl Walk {
     }
 
     /// Walks on, and says how many bytes it took: all, unless what was to be walked ends before.
-    pub(super) fn feed(&mut self, bytes: &mut [u8]) -> Result<usize, Flaw> {
+    pub(in crate::receiver) fn feed(&mut self, bytes: &mut [u8]) -> Result<usize, Flaw> {
         let mut at = 0;
         while at < bytes.len() && !self.is_done {
             let room = bytes.len() - at;
@@ -136,27 +137,27 @@ impl Walk {
     }
 
     /// True between two sections, or behind the one value.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::receiver) fn is_whole(&self) -> bool {
         self.levels.is_empty() && matches!(self.next, Next::Constructor)
     }
 
     /// True behind the one value.
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::receiver) fn is_done(&self) -> bool {
         self.is_done
     }
 
     /// The descriptor's code.
-    pub(super) fn code(&self) -> Option<u64> {
+    pub(in crate::receiver) fn code(&self) -> Option<u64> {
         self.code
     }
 
     /// How many fields the performative has.
-    pub(super) fn field_count(&self) -> u32 {
+    pub(in crate::receiver) fn field_count(&self) -> u32 {
         self.field_count
     }
 
     /// A field that is a number or a truth value; 0 where it is missing.
-    pub(super) fn field(&self, index: usize) -> u64 {
+    pub(in crate::receiver) fn field(&self, index: usize) -> u64 {
         self.fields[index]
     }
 
@@ -466,7 +467,7 @@ impl Level {
 }
 
 /// Makes one encoded value safe to decode.
-pub(super) fn make_safe(encoded: &mut [u8]) -> Result<(), Flaw> {
+pub(in crate::receiver) fn make_safe(encoded: &mut [u8]) -> Result<(), Flaw> {
     let mut walk = Walk::new(Subject::Value, encoded.len() as u64);
     walk.feed(encoded)?;
     if walk.is_done() {
@@ -477,4 +478,4 @@ pub(super) fn make_safe(encoded: &mut [u8]) -> Result<(), Flaw> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::receiver) mod tests;
