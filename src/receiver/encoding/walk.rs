@@ -11,8 +11,8 @@
 //!
 //! Source: AMQP 1.0, sections 1.6 (types) and 3.2 (sections of a message).
 
-use super::Flaw;
 use super::constructor::{DESCRIBED, NULL, Shape, binary, shape, width};
+use super::{BEYOND, Flaw, NO_DESCRIPTOR, NO_ROOM, NO_VALUE, TOO_DEEP};
 
 /// A section or performative, and what it holds directly, may hold so many levels more.
 pub(in crate::receiver) const MAX_NESTING: usize = 32;
@@ -21,8 +21,6 @@ const MAX_LEVELS: usize = MAX_NESTING + 2;
 /// The fields of a performative that are noted, counted from its first.
 const NOTED: usize = 10;
 
-const TOO_DEEP: Flaw = "described values are nested more than 32 levels deep";
-const BEYOND: Flaw = "a value is longer than what holds it";
 const SHORT: Flaw = "a list, map or array is longer than its values";
 const CUT_SHORT: Flaw = "it ends within a value";
 
@@ -188,7 +186,7 @@ impl Walk {
         }
         let is_descriptor = self.levels.last().is_some_and(Level::is_at_descriptor);
         if is_descriptor && !matches!(*byte, 0x44 | 0x53 | 0x80 | 0xa3 | 0xb3) {
-            return Err("a descriptor is neither a number nor a symbol");
+            return Err(NO_DESCRIPTOR);
         }
         match (self.subject, self.levels.len()) {
             (Subject::Message | Subject::Performative, 0) if *byte != DESCRIBED => {
@@ -301,7 +299,7 @@ impl Walk {
             Number::Size { constructor } => {
                 let width = width(constructor);
                 if value < u64::from(width) {
-                    return Err("a list, map or array has no room for its count");
+                    return Err(NO_ROOM);
                 }
                 let end = self.position + value;
                 self.read(width, Number::Count { constructor, end })
@@ -323,7 +321,7 @@ impl Walk {
             };
         }
         if matches!(constructor, 0xc1 | 0xd1) && count % 2 == 1 {
-            return Err("a map has a key without a value");
+            return Err(NO_VALUE);
         }
         if u64::from(count) > end - self.position {
             return Err(BEYOND);
