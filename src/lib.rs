@@ -26,7 +26,7 @@
 //! | [`partition`] | the loop: receive, decode, dispatch, complete, checkpoint |
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
 //! | [`event`] | what Event Hubs hands over |
-//! | [`receiver`] | connection strings, tokens, AMQP: the only product code that receives over it |
+//! | [`receiver`] | connection strings, tokens, AMQP: the only product code that receives over it; [`receiver::engine`] is the connection as a machine |
 //! | [`context`] | what Dataverse says, as plain values, and the document made of it |
 //! | [`decoder`] | bytes to contexts: one file for each format |
 //! | [`message`] | an event with its context: what sinks are given |

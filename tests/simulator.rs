@@ -12,7 +12,7 @@ use std::time::Duration;
 use dataverse_listener::emulator::{self, Emulator};
 use dataverse_listener::event::{Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, StartPosition,
+    Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine, EventHub, StartPosition,
 };
 use dataverse_listener::simulator::{
     Format, Hub, Options, Post, PropertyValue, SimulateError, Story, Summary, simulate,
@@ -246,6 +246,7 @@ async fn receive(emulator: &Emulator, partition: &str, count: usize) -> Vec<Even
         start: StartPosition::Earliest,
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+        engine: Engine::default(),
     });
     let mut receiver = hub.receiver(PartitionId::new(partition), StartPosition::Earliest);
     let receiving = async {

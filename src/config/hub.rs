@@ -9,11 +9,13 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
     let name = settings.optional::<String>("name");
     let consumer_group = settings.with_default("consumer_group", "$Default".to_owned());
     let start = settings.parsed("start").unwrap_or(StartPosition::Earliest);
+    let engine = settings.choice("engine").unwrap_or_default();
     let config = connection_string.and_then(|connection_string| {
         receiver::Config::new(connection_string, name.as_deref(), &consumer_group, start)
             .map_err(|error| settings.mistake("name", error.to_string()))
             .ok()
     });
+    let config = config.map(|config| receiver::Config { engine, ..config });
     (config, settings.finish())
 }
 

@@ -4,18 +4,28 @@
 //! as somebody wants its events, over a connection of its own, so that what goes wrong in one
 //! partition stays there. Connecting anew, and where to go on, is the receiver's own affair.
 //!
-//! Below the seam (`seam.rs`) lies the AMQP engine (`stock`): nothing above it knows its types.
+//! Below the seam (`seam.rs`) lie the AMQP engines, `own` on `engine`, and `stock`: nothing above it knows their
+//! types.
 
+mod answer;
+mod claim;
 mod connection_string;
 mod continuity;
 mod credit;
 mod encoding;
+pub mod engine;
+mod engines;
 mod error;
+mod management;
+mod own;
 mod partition;
+mod place;
 mod position;
+mod reading;
 mod resume;
 mod sas;
 mod seam;
+mod step;
 pub(crate) mod stock;
 mod transport;
 mod wire;
@@ -25,6 +35,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
+pub use engines::Engine;
 pub use error::{ReceiverError, Retry};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
@@ -51,6 +62,8 @@ pub struct Config {
     pub prefetch_events: u32,
     /// Bytes that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_BYTES`].
     pub prefetch_bytes: usize,
+    /// What speaks AMQP.
+    pub engine: Engine,
 }
 
 impl Config {
@@ -72,6 +85,7 @@ impl Config {
             start,
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+            engine: Engine::default(),
         })
     }
 }
@@ -161,7 +175,7 @@ impl EventHub {
         &self,
         partition: &PartitionId,
     ) -> Result<Option<LastEvent>, seam::Failure> {
-        let mut connection = stock::Connection::open_authorized(&self.config).await?;
+        let mut connection = engines::Connection::open_authorized(&self.config).await?;
         let last = connection
             .last_event(&self.config.event_hub, partition)
             .await;
@@ -170,7 +184,7 @@ impl EventHub {
     }
 
     async fn ask_partitions(&self) -> Result<Vec<String>, seam::Failure> {
-        let mut connection = stock::Connection::open_authorized(&self.config).await?;
+        let mut connection = engines::Connection::open_authorized(&self.config).await?;
         let ids = connection.partition_ids(&self.config.event_hub).await;
         connection.close().await;
         ids
@@ -220,6 +234,7 @@ mod tests {
             start: StartPosition::Latest,
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+            engine: Engine::default(),
         });
         let expected = Source {
             namespace: "ns".into(),

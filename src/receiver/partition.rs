@@ -11,11 +11,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::continuity::{Continuity, Step};
 use super::credit::Credit;
+use super::engines::{Connection, Link};
 use super::error::{ReceiverError, Retry};
 use super::position::StartPosition;
 use super::resume::{By, Place, Resume};
 use super::seam::{Failure, Selector};
-use super::stock::{Connection, Link};
 use super::{Config, describe_partition};
 use crate::backoff::Backoff;
 use crate::causes::Causes;
@@ -52,7 +52,7 @@ enum State {
     Detached,
     Waiting(Pin<Box<Sleep>>),
     Opening(Pin<Box<dyn Future<Output = Opened> + Send>>),
-    Attached { link: Box<Link>, since: Instant },
+    Attached { link: Link, since: Instant },
 }
 
 /// What came of an attempt to open a link.
@@ -172,7 +172,7 @@ impl Receiver {
     fn attached(&mut self, link: Link) {
         self.continuity.attached();
         self.state = State::Attached {
-            link: Box::new(link),
+            link,
             since: Instant::now(),
         };
         let after = self.resume.last().map(|number| number.0);
@@ -333,5 +333,7 @@ async fn open(
             pinned.insert(Selector::after_last(last)).clone()
         }
     };
-    Link::attach(connection, config, partition, &selector, credit).await
+    connection
+        .attach(config, partition, &selector, credit)
+        .await
 }

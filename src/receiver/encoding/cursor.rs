@@ -9,11 +9,11 @@
 
 use super::constructor::{DESCRIBED, NULL, Shape, shape};
 use super::walk::MAX_NESTING;
-use super::{BEYOND, Flaw, NO_DESCRIPTOR, NO_ROOM, NO_VALUE, TOO_DEEP};
+use super::{BEYOND, Flaw, NO_DESCRIPTOR, NO_ROOM, NO_VALUE, SHORT, TOO_DEEP};
 
 const NO_TEXT: Flaw = "a text is not UTF-8";
 
-/// The rest of encoded bytes.
+/// The rest of encoded bytes. Behind a flaw its place is of no more use.
 #[derive(Debug, Clone)]
 pub(in crate::receiver) struct Cursor<'a> {
     rest: &'a [u8],
@@ -35,6 +35,12 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(in crate::receiver) fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// A flaw where a list or map has more in it than the values that it counts.
+    #[inline]
+    pub(in crate::receiver) fn ended(&self) -> Result<(), Flaw> {
+        if self.is_empty() { Ok(()) } else { Err(SHORT) }
     }
 
     /// How many bytes lie behind.
@@ -110,9 +116,10 @@ impl<'a> Cursor<'a> {
     /// The next value as it is encoded, constructor and all.
     #[inline]
     pub(in crate::receiver) fn value(&mut self) -> Result<&'a [u8], Flaw> {
-        let mut end = self.clone();
-        end.skip()?;
-        self.take(end.position() - self.position())
+        let from_here = self.rest;
+        self.skip()?;
+        let length = from_here.len() - self.rest.len();
+        from_here.get(..length).ok_or(BEYOND)
     }
 
     /// Goes behind the next value.
@@ -122,24 +129,6 @@ impl<'a> Cursor<'a> {
             DESCRIBED => self.skip_described(),
             constructor => self.skip_content(constructor),
         }
-    }
-
-    /// An unsigned number of one byte.
-    #[inline]
-    pub(in crate::receiver) fn ubyte(&mut self) -> Result<Option<u8>, Flaw> {
-        self.typed(|cursor, constructor| match constructor {
-            0x50 => cursor.byte(),
-            _ => Err("a value is no ubyte"),
-        })
-    }
-
-    /// An unsigned number of two bytes.
-    #[inline]
-    pub(in crate::receiver) fn ushort(&mut self) -> Result<Option<u16>, Flaw> {
-        self.typed(|cursor, constructor| match constructor {
-            0x60 => Ok(u16::from_be_bytes(cursor.array()?)),
-            _ => Err("a value is no ushort"),
-        })
     }
 
     /// An unsigned number of four bytes, or fewer where it is small.

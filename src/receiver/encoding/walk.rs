@@ -12,7 +12,7 @@
 //! Source: AMQP 1.0, sections 1.6 (types) and 3.2 (sections of a message).
 
 use super::constructor::{DESCRIBED, NULL, Shape, binary, shape, width};
-use super::{BEYOND, Flaw, NO_DESCRIPTOR, NO_ROOM, NO_VALUE, TOO_DEEP};
+use super::{BEYOND, Flaw, NO_DESCRIPTOR, NO_ROOM, NO_VALUE, SHORT, TOO_DEEP};
 
 /// A section or performative, and what it holds directly, may hold so many levels more.
 pub(in crate::receiver) const MAX_NESTING: usize = 32;
@@ -21,7 +21,6 @@ const MAX_LEVELS: usize = MAX_NESTING + 2;
 /// The fields of a performative that are noted, counted from its first.
 const NOTED: usize = 10;
 
-const SHORT: Flaw = "a list, map or array is longer than its values";
 const CUT_SHORT: Flaw = "it ends within a value";
 
 /// What is walked along.

@@ -10,7 +10,6 @@ use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::{Session, SessionHandle};
 use fe2o3_amqp::types::primitives::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::io::BufReader;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,14 +17,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::failure::is_vague;
 use super::guard::Guarded;
 use super::heartbeat::{Listener, PeerIdle};
-use super::request::{Answer, Requests};
-use super::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
-use crate::event::{Offset, PartitionId, Position, SequenceNumber};
-use crate::receiver::connection_string::{ConnectionString, Credential};
+use super::request::Requests;
+use crate::event::{PartitionId, SequenceNumber};
+use crate::receiver::answer::Answer;
+use crate::receiver::claim::{self, Claim, TOKEN_AGE};
+use crate::receiver::connection_string::ConnectionString;
 use crate::receiver::seam::Failure;
+use crate::receiver::step::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::receiver::wire::Leash;
-use crate::receiver::{Config, LastEvent, sas, transport};
-use crate::secret::Secret;
+use crate::receiver::{Config, LastEvent, management, transport};
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
 const READ_BUFFER: usize = 64 * 1024;
@@ -33,10 +33,6 @@ const READ_BUFFER: usize = 64 * 1024;
 const LEAST_BOUND: usize = 1024 * 1024;
 /// We hold a peer for dead that says nothing for so long.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(60);
-/// How long a token is good for.
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// How old a token may get before it is renewed.
-const TOKEN_AGE: Duration = Duration::from_secs(2700);
 /// The service and its peers are told apart in its logs by this.
 const CONTAINER_ID: &str = "dataverse-listener";
 
@@ -96,11 +92,8 @@ impl Connection {
         target: &ConnectionString,
         event_hub: &str,
     ) -> Result<(), Failure> {
-        let claim = Claim {
-            credential: target.credential().clone(),
-            audience: format!("sb://{}/{event_hub}", target.namespace()),
-        };
-        match claim.put_first(&mut self.handle).await {
+        let claim = Claim::new(target, event_hub);
+        match put_first(&claim, &mut self.handle).await {
             Ok(cbs) => {
                 let heartbeat = self.peer_idle.heartbeat();
                 self.keeper = Some(Keeper::start(cbs, claim, heartbeat, self.leash().clone()));
@@ -117,21 +110,8 @@ impl Connection {
 
     /// The ids of a hub's partitions, unsorted.
     pub(crate) async fn partition_ids(&mut self, event_hub: &str) -> Result<Vec<String>, Failure> {
-        let question = [
-            ("operation", "READ"),
-            ("name", event_hub),
-            ("type", "com.microsoft:eventhub"),
-        ];
-        let answer = self.ask_management(&question).await?;
-        let ids: Vec<String> = match answer.member("partition_ids") {
-            Some(Value::Array(ids)) => ids.iter().filter_map(as_text).collect(),
-            Some(Value::List(ids)) => ids.iter().filter_map(as_text).collect(),
-            _ => Vec::new(),
-        };
-        if ids.is_empty() {
-            return Err(Failure::Lost("$management named no partitions".to_owned()));
-        }
-        Ok(ids)
+        let question = management::about_hub(event_hub);
+        management::partition_ids(&self.ask_management(&question).await?)
     }
 
     /// The number of the last event in a partition, -1 where there was none yet.
@@ -141,7 +121,7 @@ impl Connection {
         partition: &PartitionId,
     ) -> Result<SequenceNumber, Failure> {
         let answer = self.ask_partition(event_hub, partition).await?;
-        last_number(&answer)
+        management::last_number(&answer)
     }
 
     /// The last event in a partition, none where nothing is kept there.
@@ -151,30 +131,7 @@ impl Connection {
         partition: &PartitionId,
     ) -> Result<Option<LastEvent>, Failure> {
         let answer = self.ask_partition(event_hub, partition).await?;
-        let is_empty = matches!(answer.member("is_partition_empty"), Some(Value::Bool(true)));
-        let sequence_number = last_number(&answer)?;
-        if is_empty || sequence_number.0 < 0 {
-            return Ok(None);
-        }
-        let offset = answer.member("last_enqueued_offset").and_then(as_text);
-        let time = match answer.member("last_enqueued_time_utc") {
-            Some(Value::Timestamp(time)) => i128::from(time.milliseconds())
-                .checked_mul(1_000_000)
-                .and_then(|nanoseconds| {
-                    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
-                }),
-            _ => None,
-        };
-        let (offset, enqueued_time) = offset.zip(time).ok_or_else(|| {
-            Failure::Lost("$management named no last offset or no last time".to_owned())
-        })?;
-        Ok(Some(LastEvent {
-            position: Position {
-                sequence_number,
-                offset: Offset::new(&offset),
-            },
-            enqueued_time,
-        }))
+        management::last_event(&answer)
     }
 
     async fn ask_partition(
@@ -182,12 +139,7 @@ impl Connection {
         event_hub: &str,
         partition: &PartitionId,
     ) -> Result<Answer, Failure> {
-        let question = [
-            ("operation", "READ"),
-            ("name", event_hub),
-            ("type", "com.microsoft:partition"),
-            ("partition", partition.as_str()),
-        ];
+        let question = management::about_partition(event_hub, partition);
         self.ask_management(&question).await
     }
 
@@ -223,7 +175,7 @@ impl Connection {
 
     async fn ask_management(&mut self, question: &[(&str, &str)]) -> Result<Answer, Failure> {
         let answer = async {
-            let mut management = Requests::attach(&mut self.handle, "$management").await?;
+            let mut management = Requests::attach(&mut self.handle, management::NODE).await?;
             management.ask(question, Value::Null).await
         }
         .await;
@@ -238,13 +190,6 @@ impl Connection {
     }
 }
 
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
 /// Cuts the wire when it is dropped, and so ends every wait of the crate.
 #[derive(Debug)]
 pub(super) struct CutOnDrop(pub(super) Leash);
@@ -255,83 +200,23 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// What is claimed, and by what right.
-#[derive(Debug)]
-struct Claim {
-    credential: Credential,
-    audience: String,
+/// Makes the claim for the first time, over links that stay for the next times.
+async fn put_first(
+    claim: &Claim,
+    connection: &mut ConnectionHandle<()>,
+) -> Result<Requests, Failure> {
+    let mut cbs = Requests::attach(connection, claim::NODE).await?;
+    put(claim, &mut cbs).await?;
+    Ok(cbs)
 }
 
-impl Claim {
-    /// Makes the claim for the first time, over links that stay for the next times.
-    async fn put_first(&self, connection: &mut ConnectionHandle<()>) -> Result<Requests, Failure> {
-        let mut cbs = Requests::attach(connection, "$cbs").await?;
-        self.put(&mut cbs).await?;
-        Ok(cbs)
-    }
-
-    async fn put(&self, cbs: &mut Requests) -> Result<(), Failure> {
-        let token = self.token(OffsetDateTime::now_utc());
-        let question = [
-            ("operation", "put-token"),
-            ("type", "servicebus.windows.net:sastoken"),
-            ("name", self.audience.as_str()),
-        ];
-        let answer = cbs
-            .ask(&question, Value::String(token.reveal().to_owned()))
-            .await;
-        answer.map(|_| ()).map_err(|failure| self.explain(failure))
-    }
-
-    fn token(&self, now: OffsetDateTime) -> Secret {
-        match &self.credential {
-            Credential::SharedAccessKey { name, key } => {
-                let expiry = now.unix_timestamp() + TOKEN_LIFE.as_secs() as i64;
-                sas::sign(&self.audience, name, key, expiry)
-            }
-            Credential::SharedAccessSignature(token) => token.clone(),
-        }
-    }
-
-    /// Says of a token that we did not sign when it expires, for that is its usual fault.
-    fn explain(&self, failure: Failure) -> Failure {
-        match (failure, &self.credential) {
-            (
-                Failure::Condition {
-                    condition,
-                    description,
-                },
-                Credential::SharedAccessSignature(token),
-            ) => {
-                let expiry = sas::expiry(token).and_then(|time| time.format(&Rfc3339).ok());
-                let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
-                let description =
-                    format!("the given SharedAccessSignature expires {expiry}; {description}");
-                Failure::Condition {
-                    condition,
-                    description,
-                }
-            }
-            (failure, _) => failure,
-        }
-    }
-
-    fn is_renewable(&self) -> bool {
-        matches!(self.credential, Credential::SharedAccessKey { .. })
-    }
+async fn put(claim: &Claim, cbs: &mut Requests) -> Result<(), Failure> {
+    let (question, body) = claim.question(OffsetDateTime::now_utc());
+    let answer = cbs.ask(&question, body).await;
+    answer.map(|_| ()).map_err(|failure| claim.explain(failure))
 }
 
 /// The task that keeps a connection alive and its claim fresh; it ends with the connection.
-fn last_number(answer: &Answer) -> Result<SequenceNumber, Failure> {
-    match answer.member("last_enqueued_sequence_number") {
-        Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
-        Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-        _ => Err(Failure::Lost(
-            "$management named no last sequence number".to_owned(),
-        )),
-    }
-}
-
 #[derive(Debug)]
 struct Keeper(AbortHandle);
 
@@ -362,8 +247,8 @@ async fn keep(mut cbs: Requests, claim: &Claim, heartbeat: Duration) -> Failure 
         sleep(heartbeat).await;
         let kept = if claim.is_renewable() && Instant::now() >= renewal {
             renewal = Instant::now() + TOKEN_AGE;
-            tracing::debug!(audience = claim.audience, "token renewed");
-            claim.put(&mut cbs).await
+            tracing::debug!(audience = claim.audience(), "token renewed");
+            put(claim, &mut cbs).await
         } else {
             cbs.heartbeat().await
         };

@@ -2,22 +2,18 @@
 //!
 //! Source: AMQP 1.0 part 3.2; the annotations `x-opt-*` of the AMQP protocol guide for Event Hubs.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use fe2o3_amqp::types::messaging::annotations::AnnotationKey;
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Body as AmqpBody, Message, MessageAnnotations,
 };
-use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Timestamp, Uuid, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use fe2o3_amqp::types::primitives::{LazyValue, Value};
 
 use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber};
+use crate::receiver::reading;
 use crate::receiver::seam::Failure;
 
-/// What an event weighs beside its body and properties, in bytes, for credit to reckon with.
-const OVERHEAD: usize = 256;
+pub(super) use crate::receiver::reading::weight;
 
 /// Reads a message. Its body may be unreadable, its position may not.
 pub(super) fn read(
@@ -32,22 +28,12 @@ pub(super) fn read(
         partition: partition.clone(),
         sequence_number: sequence_number(&annotations)?,
         offset: offset(&annotations)?,
-        enqueued_time: enqueued_time(&annotations),
+        enqueued_time: reading::enqueued_time(milliseconds(&annotations)),
         partition_key: annotation(&annotations, "x-opt-partition-key").and_then(as_text),
         content_type: content_type.map(|symbol| symbol.0),
         properties: properties(message.application_properties.unwrap_or_default()),
         body: body(message.body),
     })
-}
-
-/// About how much an event weighs, in bytes.
-pub(super) fn weight(event: &Event) -> usize {
-    let properties: usize = event
-        .properties
-        .iter()
-        .map(|(name, value)| name.len() + value.as_str().map_or(16, str::len))
-        .sum();
-    OVERHEAD + properties + event.body.bytes().len()
 }
 
 fn annotation<'a>(annotations: &'a MessageAnnotations, name: &'static str) -> Option<&'a Value> {
@@ -58,7 +44,7 @@ fn sequence_number(annotations: &MessageAnnotations) -> Result<SequenceNumber, F
     match annotation(annotations, "x-opt-sequence-number") {
         Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
         Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-        _ => Err(Failure::Malformed("it has no sequence number".to_owned())),
+        _ => Err(reading::no_sequence_number()),
     }
 }
 
@@ -66,22 +52,15 @@ fn offset(annotations: &MessageAnnotations) -> Result<Offset, Failure> {
     match annotation(annotations, "x-opt-offset") {
         Some(Value::String(offset)) => Ok(Offset::new(offset)),
         Some(Value::Long(offset)) => Ok(Offset::new(&offset.to_string())),
-        _ => Err(Failure::Malformed("it has no offset".to_owned())),
+        _ => Err(reading::no_offset()),
     }
 }
 
-/// A message without a time, or with one that no calendar holds, is as old as time itself.
-fn enqueued_time(annotations: &MessageAnnotations) -> OffsetDateTime {
+fn milliseconds(annotations: &MessageAnnotations) -> Option<i64> {
     match annotation(annotations, "x-opt-enqueued-time") {
-        Some(Value::Timestamp(timestamp)) => calendar_time(timestamp),
+        Some(Value::Timestamp(timestamp)) => Some(timestamp.milliseconds()),
         _ => None,
     }
-    .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-fn calendar_time(timestamp: &Timestamp) -> Option<OffsetDateTime> {
-    let nanoseconds = i128::from(timestamp.milliseconds()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
 }
 
 fn as_text(value: &Value) -> Option<String> {
@@ -101,60 +80,28 @@ fn body(body: AmqpBody<LazyValue>) -> Body {
             sections.for_each(|more| bytes.extend_from_slice(&more));
             Body::Bytes(bytes.into())
         }
-        AmqpBody::Value(value) => value_body(value.0.as_slice()),
+        AmqpBody::Value(value) => value_body(value.0.into_bytes()),
         AmqpBody::Sequence(sequences) => {
             let elements = sequences.into_iter().flat_map(|sequence| sequence.0);
             let encoded = elements.fold(Vec::new(), |mut all, element| {
                 all.extend_from_slice(element.as_slice());
                 all
             });
-            unreadable("the message's body is an AMQP sequence".to_owned(), encoded)
+            reading::sequence(encoded.into())
         }
-        AmqpBody::Empty => unreadable("the message has no body".to_owned(), Vec::new()),
+        AmqpBody::Empty => reading::no_body(),
     }
 }
 
-fn value_body(encoded: &[u8]) -> Body {
-    let kind = kind(encoded.first().copied());
-    let value = match kind {
-        "string" | "binary" => serde_amqp::from_slice(encoded).ok(),
+fn value_body(encoded: Bytes) -> Body {
+    let value = match reading::kind(encoded.first().copied()) {
+        "string" | "binary" => serde_amqp::from_slice(&encoded).ok(),
         _ => None,
     };
     match value {
         Some(Value::String(text)) => Body::Bytes(Bytes::from(text)),
         Some(Value::Binary(binary)) => Body::Bytes(binary.into_vec().into()),
-        _ => unreadable(
-            format!("the message's body is an AMQP {kind}"),
-            encoded.to_vec(),
-        ),
-    }
-}
-
-fn unreadable(reason: String, encoded: Vec<u8>) -> Body {
-    Body::Unreadable {
-        reason,
-        encoded: encoded.into(),
-    }
-}
-
-/// The name of a type by the first byte of a value, its constructor (AMQP 1.0, section 1.6).
-fn kind(constructor: Option<u8>) -> &'static str {
-    match constructor {
-        Some(0xa0 | 0xb0) => "binary",
-        Some(0xa1 | 0xb1) => "string",
-        Some(0xa3 | 0xb3) => "symbol",
-        Some(0x45 | 0xc0 | 0xd0) => "list",
-        Some(0xc1 | 0xd1) => "map",
-        Some(0xe0 | 0xf0) => "array",
-        Some(0x00) => "described value",
-        Some(0x40) | None => "null",
-        Some(0x41 | 0x42 | 0x56) => "boolean",
-        Some(0x72 | 0x82) => "floating-point number",
-        Some(0x73) => "char",
-        Some(0x74 | 0x84 | 0x94) => "decimal",
-        Some(0x83) => "timestamp",
-        Some(0x98) => "uuid",
-        Some(_) => "integer",
+        _ => reading::unreadable_value(encoded),
     }
 }
 
@@ -162,67 +109,12 @@ fn properties(properties: ApplicationProperties) -> Properties {
     properties
         .0
         .into_iter()
-        .map(|(name, value)| (name, json(value)))
+        .map(|(name, value)| (name, reading::json(value)))
         .collect()
 }
 
-/// A property's value in JSON's terms, as [`Properties`] lays down.
-fn json(value: SimpleValue) -> serde_json::Value {
-    match value {
-        SimpleValue::Null => serde_json::Value::Null,
-        SimpleValue::Bool(value) => value.into(),
-        SimpleValue::Ubyte(value) => value.into(),
-        SimpleValue::Ushort(value) => value.into(),
-        SimpleValue::Uint(value) => value.into(),
-        SimpleValue::Ulong(value) => value.into(),
-        SimpleValue::Byte(value) => value.into(),
-        SimpleValue::Short(value) => value.into(),
-        SimpleValue::Int(value) => value.into(),
-        SimpleValue::Long(value) => value.into(),
-        // By way of its text: a widened 0.1 would grow digits that the sender did not give.
-        SimpleValue::Float(value) => float(value.0.to_string(), value.0.is_finite()),
-        SimpleValue::Double(value) => float(value.0.to_string(), value.0.is_finite()),
-        SimpleValue::Decimal32(value) => binary(value.into_inner().as_slice()),
-        SimpleValue::Decimal64(value) => binary(value.into_inner().as_slice()),
-        SimpleValue::Decimal128(value) => binary(value.into_inner().as_slice()),
-        SimpleValue::Char(value) => value.to_string().into(),
-        SimpleValue::Timestamp(value) => timestamp(&value).into(),
-        SimpleValue::Uuid(value) => uuid(&value).into(),
-        SimpleValue::Binary(value) => binary(&value),
-        SimpleValue::String(value) => value.into(),
-        SimpleValue::Symbol(value) => value.0.into(),
-        SimpleValue::Described(_) => serde_json::Value::Null,
-    }
-}
-
-/// JSON has no infinities: they stay texts.
-fn float(digits: String, is_finite: bool) -> serde_json::Value {
-    let number = is_finite.then(|| digits.parse().ok()).flatten();
-    number.map_or_else(|| digits.into(), serde_json::Value::Number)
-}
-
-fn binary(bytes: &[u8]) -> serde_json::Value {
-    BASE64.encode(bytes).into()
-}
-
-fn timestamp(timestamp: &Timestamp) -> String {
-    calendar_time(timestamp)
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| timestamp.milliseconds().to_string())
-}
-
-fn uuid(uuid: &Uuid) -> String {
-    let digits = format!("{:032x}", u128::from_be_bytes(*uuid.as_inner()));
-    let (a, b, c, d, e) = (
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..],
-    );
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
+#[cfg(test)]
+mod alike;
 #[cfg(test)]
 mod tests {
     use fe2o3_amqp::types::messaging::message::__private::Serializable;
@@ -230,7 +122,8 @@ mod tests {
     use fe2o3_amqp::types::messaging::{
         AmqpSequence, AmqpValue, Data, Properties as AmqpProperties,
     };
-    use fe2o3_amqp::types::primitives::{Binary, OrderedMap};
+    use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Timestamp};
+    use time::OffsetDateTime;
     use time::macros::datetime;
 
     use super::*;
@@ -404,42 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn properties_become_json_and_keep_their_order_and_digits() {
-        let check = |value: SimpleValue, expected: &str| {
-            let mut message = message(data(&["{}"]));
-            let mut properties = ApplicationProperties::default();
-            properties.0.insert("z".into(), value.clone());
-            properties.0.insert("a".into(), SimpleValue::Null);
-            message.application_properties = Some(properties);
-            let event = sent(message).unwrap();
-            let names: Vec<&str> = event.properties.iter().map(|(name, _)| name).collect();
-            assert_eq!(names, ["z", "a"]);
-            assert_eq!(
-                event.properties.get("z").unwrap().to_string(),
-                expected,
-                "{value:?}"
-            );
-        };
-        check(SimpleValue::Null, "null");
-        check(SimpleValue::Bool(true), "true");
-        check(SimpleValue::Ulong(u64::MAX), "18446744073709551615");
-        check(SimpleValue::Long(i64::MIN), "-9223372036854775808");
-        check(SimpleValue::Float(0.1.into()), "0.1");
-        check(SimpleValue::Double(2.5.into()), "2.5");
-        check(SimpleValue::Double(f64::INFINITY.into()), "\"inf\"");
-        check(SimpleValue::Char('é'), "\"é\"");
-        check(SimpleValue::String("text".into()), "\"text\"");
-        check(SimpleValue::Symbol("symbol".into()), "\"symbol\"");
-        check(
-            SimpleValue::Binary(Binary::from(&b"\x00\xff"[..])),
-            "\"AP8=\"",
-        );
-        let time = Timestamp::from_milliseconds(1_700_000_000_000);
-        check(SimpleValue::Timestamp(time), "\"2023-11-14T22:13:20Z\"");
-        let uuid = Uuid::from(0x0123_4567_89ab_cdef_0123_4567_89ab_cdefu128.to_be_bytes());
-        check(
-            SimpleValue::Uuid(uuid),
-            "\"01234567-89ab-cdef-0123-456789abcdef\"",
-        );
+    fn properties_keep_their_order() {
+        let mut message = message(data(&["{}"]));
+        let mut properties = ApplicationProperties::default();
+        properties.0.insert("z".into(), SimpleValue::Bool(true));
+        properties.0.insert("a".into(), SimpleValue::Null);
+        message.application_properties = Some(properties);
+        let event = sent(message).unwrap();
+        let properties: Vec<_> = event.properties.iter().collect();
+        let null = &serde_json::Value::Null;
+        assert_eq!(properties, [("z", &true.into()), ("a", null)]);
     }
 }

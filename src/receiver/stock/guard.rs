@@ -20,10 +20,10 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::heartbeat::Listener;
-use super::{MAX_FRAME_SIZE, MAX_MESSAGE_SIZE};
 use crate::receiver::encoding::Flaw;
 use crate::receiver::encoding::walk::{Subject, Walk};
 use crate::receiver::seam::Failure;
+use crate::receiver::step::{MAX_FRAME_SIZE, MAX_MESSAGE_SIZE};
 use crate::receiver::wire::Leash;
 
 /// So many deliveries may be under way at once, on all the links of a connection; each is a walk.

@@ -11,23 +11,18 @@ use fe2o3_amqp::link::Receiver;
 use fe2o3_amqp::link::delivery::Delivery;
 use fe2o3_amqp::link::receiver::CreditMode;
 use fe2o3_amqp::session::SessionHandle;
-use fe2o3_amqp::types::definitions::{Fields, ReceiverSettleMode, SenderSettleMode};
-use fe2o3_amqp::types::messaging::{Body, Source, Target};
-use fe2o3_amqp::types::primitives::{LazyValue, Symbol, Value};
-use serde_amqp::described::Described;
-use serde_amqp::descriptor::Descriptor;
+use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
+use fe2o3_amqp::types::messaging::{Body, Target};
+use fe2o3_amqp::types::primitives::LazyValue;
 use tokio::time::timeout;
 
 use super::connection::{Connection, CutOnDrop};
-use super::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, event, failure, step};
+use super::{event, failure};
 use crate::event::{Event, PartitionId};
-use crate::receiver::Config;
 use crate::receiver::credit::Credit;
 use crate::receiver::seam::{Failure, Selector};
-
-/// The filter by which the service takes a position.
-const FILTER: &str = "apache.org:selector-filter:string";
-const FILTER_CODE: u64 = 0x0000_468C_0000_0004;
+use crate::receiver::step::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, step};
+use crate::receiver::{Config, place};
 
 /// An attached link with its own session and connection. Dropped, it is cut at once.
 #[derive(Debug)]
@@ -52,21 +47,16 @@ impl Link {
         credit: Credit,
     ) -> Result<Self, Failure> {
         let mut session = connection.session().await?;
-        let name = format!("dataverse-listener-{partition}-{:08x}", fastrand::u32(..));
-        let mut properties = Fields::new();
-        properties.insert(
-            "com.microsoft:receiver-name".into(),
-            Value::String(name.clone()),
-        );
+        let name = place::name(partition);
         let attach = Receiver::builder()
             .name(name.as_str())
-            .source(source(config, partition, selector))
+            .source(place::source(config, partition, selector))
             .target(Target::builder().address(name.as_str()).build())
             .sender_settle_mode(SenderSettleMode::Settled)
             .receiver_settle_mode(ReceiverSettleMode::First)
             .max_message_size(MAX_MESSAGE_SIZE)
-            .properties(properties)
-            .set_desired_capabilities(vec![Symbol::from("com.microsoft:georeplication")])
+            .properties(place::properties(&name))
+            .set_desired_capabilities(place::capabilities())
             .verify_incoming_source(false)
             .credit_mode(CreditMode::Manual)
             .auto_accept(false)
@@ -160,22 +150,4 @@ impl Link {
         })
         .await
     }
-}
-
-fn source(config: &Config, partition: &PartitionId, selector: &Selector) -> Source {
-    let Config {
-        event_hub,
-        consumer_group,
-        ..
-    } = config;
-    let filter = Described {
-        descriptor: Descriptor::Code(FILTER_CODE),
-        value: Value::String(selector.as_str().to_owned()),
-    };
-    Source::builder()
-        .address(format!(
-            "{event_hub}/ConsumerGroups/{consumer_group}/Partitions/{partition}"
-        ))
-        .add_to_filter(FILTER, filter)
-        .build()
 }

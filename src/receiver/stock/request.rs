@@ -1,9 +1,6 @@
-//! Questions to a node of the service, `$cbs` or `$management`, and their answers.
+//! Questions to a node of the service, `$cbs` or `$management`.
 //!
-//! Source: "AMQP Request-Response Operations" and "AMQP Claims-based Security 1.0" (working drafts),
-//! and the AMQP protocol guide for Azure Event Hubs.
-
-use std::fmt::Display;
+//! Source: "AMQP Request-Response Operations" (working draft).
 
 use fe2o3_amqp::connection::ConnectionHandle;
 use fe2o3_amqp::link::receiver::CreditMode;
@@ -13,11 +10,11 @@ use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Body, Message, MessageId, Properties, Source, Target,
 };
-use fe2o3_amqp::types::primitives::{LazyValue, SimpleValue, Value};
+use fe2o3_amqp::types::primitives::{LazyValue, Value};
 
-use super::step;
-use crate::receiver::encoding::walk;
+use crate::receiver::answer::Answer;
 use crate::receiver::seam::Failure;
+use crate::receiver::step::step;
 
 /// How many answers a node may send ahead; one is asked for at a time.
 const ANSWER_CREDIT: u32 = 10;
@@ -113,7 +110,11 @@ impl Requests {
                 .as_ref()
                 .and_then(|p| p.correlation_id.as_ref());
             if about == Some(&id) {
-                return Answer::read(answer);
+                let properties = answer.application_properties.unwrap_or_default();
+                return match &answer.body {
+                    Body::Value(value) => Answer::read(&properties, Some(value.0.as_slice())),
+                    _ => Answer::read(&properties, None),
+                };
             }
         }
     }
@@ -125,154 +126,4 @@ fn application_properties(properties: &[(&str, &str)]) -> ApplicationProperties 
         builder = builder.insert((*key).to_owned(), (*value).to_owned());
     }
     builder.build()
-}
-
-/// A favourable answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    body: Value,
-}
-
-impl Answer {
-    fn read(message: Message<Body<LazyValue>>) -> Result<Self, Failure> {
-        let properties = message.application_properties.unwrap_or_default();
-        let find = |names: [&str; 2]| {
-            names
-                .iter()
-                .find_map(|name| properties.0.get(*name).filter(|v| **v != SimpleValue::Null))
-        };
-        let status = match find(["status-code", "statusCode"]) {
-            Some(SimpleValue::Int(code)) => i64::from(*code),
-            Some(SimpleValue::Uint(code)) => i64::from(*code),
-            Some(SimpleValue::Long(code)) => *code,
-            _ => {
-                return Err(Failure::Lost(
-                    "an answer came without a status code".to_owned(),
-                ));
-            }
-        };
-        if (200..300).contains(&status) {
-            let body = match message.body {
-                Body::Value(encoded) => value(encoded.0.as_slice())?,
-                _ => Value::Null,
-            };
-            return Ok(Self { body });
-        }
-        let condition = find(["error-condition", "errorCondition"]).and_then(text);
-        let description = find(["status-description", "statusDescription"]).and_then(text);
-        Err(Failure::Condition {
-            condition: condition.unwrap_or_else(|| condition_of(status)).to_owned(),
-            description: format!("{} [status {status}]", description.unwrap_or_default()),
-        })
-    }
-
-    /// A member of the map that is the answer.
-    pub(super) fn member(&self, name: &str) -> Option<&Value> {
-        match &self.body {
-            Value::Map(map) => map.get(&Value::String(name.to_owned())),
-            _ => None,
-        }
-    }
-}
-
-/// Bodies pass the guard unread, so this one is made safe here.
-fn value(encoded: &[u8]) -> Result<Value, Failure> {
-    let unreadable =
-        |reason: &dyn Display| Failure::Lost(format!("an answer cannot be read: {reason}"));
-    let mut encoded = encoded.to_vec();
-    walk::make_safe(&mut encoded).map_err(|flaw| unreadable(&flaw))?;
-    serde_amqp::from_slice(&encoded).map_err(|error| unreadable(&error))
-}
-
-fn text(value: &SimpleValue) -> Option<&str> {
-    match value {
-        SimpleValue::String(text) => Some(text),
-        SimpleValue::Symbol(symbol) => Some(&symbol.0),
-        _ => None,
-    }
-}
-
-/// The condition that a status code stands for where the answer names none.
-fn condition_of(status: i64) -> &'static str {
-    match status {
-        400 => "com.microsoft:argument-error",
-        401 => "amqp:unauthorized-access",
-        403 => "amqp:resource-limit-exceeded",
-        404 => "amqp:not-found",
-        408 => "com.microsoft:timeout",
-        410 => "amqp:link:stolen",
-        501 => "amqp:not-implemented",
-        503 => "com.microsoft:server-busy",
-        _ => "amqp:internal-error",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(
-        properties: &[(&str, SimpleValue)],
-        body: Body<LazyValue>,
-    ) -> Result<Answer, Failure> {
-        let mut map = ApplicationProperties::default();
-        for (key, value) in properties {
-            map.0.insert((*key).to_owned(), value.clone());
-        }
-        let message = Message::builder()
-            .application_properties(map)
-            .body(body)
-            .build();
-        Answer::read(message)
-    }
-
-    fn status(code: i32) -> (&'static str, SimpleValue) {
-        ("status-code", SimpleValue::Int(code))
-    }
-
-    #[test]
-    fn every_status_from_200_to_299_is_favourable() {
-        for code in [200, 202, 299] {
-            answer(&[status(code)], Body::Empty).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_refusal_carries_its_condition_or_what_its_status_stands_for() {
-        let check = |properties: &[(&str, SimpleValue)], expected: &str| match answer(
-            properties,
-            Body::Empty,
-        )
-        .expect_err(expected)
-        {
-            Failure::Condition { condition, .. } => assert_eq!(condition, expected),
-            other => panic!("{other:?}"),
-        };
-        check(&[status(401)], "amqp:unauthorized-access");
-        check(&[status(404)], "amqp:not-found");
-        check(&[status(503)], "com.microsoft:server-busy");
-        check(&[status(599)], "amqp:internal-error");
-        let symbol = SimpleValue::Symbol("amqp:not-allowed".into());
-        check(
-            &[status(400), ("error-condition", symbol)],
-            "amqp:not-allowed",
-        );
-    }
-
-    #[test]
-    fn an_answer_nested_without_end_is_an_answer() {
-        let encoded = walk::tests::nested(0xd0, 100_000);
-        assert!(matches!(value(&encoded), Ok(Value::List(_))));
-        assert!(matches!(value(b"\xa1\x05ab"), Err(Failure::Lost(_))));
-    }
-
-    #[test]
-    fn an_answer_without_a_status_is_no_answer() {
-        assert!(matches!(answer(&[], Body::Empty), Err(Failure::Lost(_))));
-        let text = SimpleValue::String("200".into());
-        assert!(matches!(
-            answer(&[("status-code", text)], Body::Empty),
-            Err(Failure::Lost(_))
-        ));
-    }
 }

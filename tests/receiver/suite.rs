@@ -1,5 +1,4 @@
-//! Receiving, against the hub in the box and over real sockets, with the faults that a hub can have.
-#![cfg(feature = "emulator")]
+// What every engine does; `main.rs` includes it once for each, and says which in `ENGINE`.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -74,6 +73,7 @@ fn config(connection_string: &str) -> Config {
         start: StartPosition::Earliest,
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
+        engine: ENGINE,
     }
 }
 

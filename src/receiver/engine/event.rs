@@ -1,0 +1,120 @@
+//! A received message as an event.
+//!
+//! What most messages carry is read by hand; a property of a rarer type is decoded by the crate, one scalar
+//! at a time. A list, map or array has no meaning as a property, and becomes the bytes of its content.
+//!
+//! Source: AMQP 1.0, section 3.2; the annotations `x-opt-*` of the AMQP protocol guide for Event Hubs.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use fe2o3_amqp::types::primitives::SimpleValue;
+use serde_json::Value as Json;
+
+use super::message::{self, Message};
+use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber};
+use crate::receiver::encoding::Flaw;
+use crate::receiver::encoding::constructor::{DESCRIBED, width};
+use crate::receiver::encoding::cursor::Cursor;
+use crate::receiver::reading;
+use crate::receiver::seam::Failure;
+
+/// So many properties are looked through for a name one by one; of more, an index is made.
+const FEW: usize = 32;
+
+/// Reads a message. Its body may be unreadable, its position may not.
+pub(in crate::receiver) fn read(
+    partition: &PartitionId,
+    message: &Message,
+) -> Result<Event, Failure> {
+    let number = message.sequence_number();
+    let offset = message.offset();
+    Ok(Event {
+        partition: partition.clone(),
+        sequence_number: SequenceNumber(number.ok_or_else(reading::no_sequence_number)?),
+        offset: Offset::new(&offset.ok_or_else(reading::no_offset)?),
+        enqueued_time: reading::enqueued_time(message.enqueued_time()),
+        partition_key: message.partition_key().map(str::to_owned),
+        content_type: message.content_type().map(str::to_owned),
+        properties: properties(message).map_err(reading::broken)?,
+        body: body(message.body()),
+    })
+}
+
+fn body(body: message::Body) -> Body {
+    match body {
+        message::Body::None => reading::no_body(),
+        message::Body::Data(bytes) => Body::Bytes(bytes),
+        message::Body::Sequence(elements) => reading::sequence(elements),
+        message::Body::Value(encoded) => match content(&encoded) {
+            Some(bytes) => Body::Bytes(bytes),
+            None => reading::unreadable_value(encoded),
+        },
+    }
+}
+
+/// The content of a string or binary, with which its encoding ends.
+fn content(encoded: &Bytes) -> Option<Bytes> {
+    let mut value = Cursor::new(encoded);
+    let content = match encoded.first() {
+        Some(0xa0 | 0xb0) => value.binary().ok()??,
+        Some(0xa1 | 0xb1) => value.string().ok()??.as_bytes(),
+        _ => return None,
+    };
+    Some(encoded.slice(encoded.len() - content.len()..))
+}
+
+/// Of a name that comes more than once the last value counts, in the first one's place.
+fn properties(message: &Message) -> Result<Properties, Flaw> {
+    let mut properties: Vec<(String, Json)> = Vec::new();
+    let mut places = HashMap::new();
+    for property in message.application_properties() {
+        let (name, value) = property?;
+        let value = json(value)?;
+        let place = if properties.len() <= FEW {
+            properties.iter().position(|(known, _)| known == name)
+        } else {
+            index(&properties, &mut places);
+            places.get(name).copied()
+        };
+        match place.and_then(|place| properties.get_mut(place)) {
+            Some((_, known)) => *known = value,
+            None => properties.push((name.to_owned(), value)),
+        }
+    }
+    Ok(properties.into_iter().collect())
+}
+
+/// Adds to the index what has come since it was last asked.
+fn index(properties: &[(String, Json)], places: &mut HashMap<String, usize>) {
+    for (place, (name, _)) in properties.iter().enumerate().skip(places.len()) {
+        places.insert(name.clone(), place);
+    }
+}
+
+/// A property's value in JSON's terms, as [`Properties`] lays down.
+fn json(encoded: &[u8]) -> Result<Json, Flaw> {
+    let mut value = Cursor::new(encoded);
+    let constructor = encoded.first().copied().unwrap_or_default();
+    Ok(match constructor {
+        0xa1 | 0xb1 => value.string()?.into(),
+        0xa3 | 0xb3 => value.symbol()?.into(),
+        0x41 | 0x42 | 0x56 => value.boolean()?.into(),
+        0x54 | 0x71 => value.int()?.into(),
+        0x55 | 0x81 => value.long()?.into(),
+        0x43 | 0x52 | 0x70 => value.uint()?.into(),
+        0x44 | 0x53 | 0x80 => value.ulong()?.into(),
+        0x45 => reading::binary(&[]),
+        0xc0 | 0xc1 | 0xd0 | 0xd1 | 0xe0 | 0xf0 => {
+            let size = 1 + usize::from(width(constructor));
+            reading::binary(encoded.get(size..).unwrap_or_default())
+        }
+        DESCRIBED => Json::Null,
+        _ => serde_amqp::from_slice::<SimpleValue>(encoded)
+            .map(reading::json)
+            .map_err(|_| "an application property is no value of its type")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

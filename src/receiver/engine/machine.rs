@@ -1,0 +1,758 @@
+//! A connection as a machine: bytes and the time go in; bytes, a deadline and what happened come out.
+//!
+//! It does nothing by itself. Whoever drives it puts what was read into [`Machine::incoming`], asks
+//! [`Machine::step`] what happened until nothing did, sends what [`Machine::take_outgoing`] gives, and calls
+//! [`Machine::tick`] at the [`Machine::deadline`]. Work is done frame by frame as it is asked for, so nothing
+//! piles up in here but the bytes of one frame and of messages that have come in part.
+//!
+//! Source: AMQP 1.0, section 2.4 (connections).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use fe2o3_amqp::types::definitions::Error;
+use fe2o3_amqp::types::performatives::{Attach, Begin, ChannelMax, Close, End, MaxFrameSize, Open};
+
+use super::fault::{Cause, Fault};
+use super::frame::{self, Frame};
+use super::link::End as LinkEnd;
+use super::requests::{ANSWER_CREDIT, Node, NodeId, RequestId};
+use super::sasl::{self, Identity};
+use super::session::{Outcome, Session, SessionPhase};
+
+/// The largest frame that we take, as the service's own frames are, in bytes.
+pub(super) const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// The largest channel that a peer may use.
+const CHANNEL_MAX: u16 = 255;
+/// What any peer takes, before it has said more (section 2.3).
+const LEAST_FRAME_SIZE: u32 = 512;
+/// We ask the peer to say something so often.
+const IDLE_TIME_OUT: Duration = Duration::from_secs(30);
+/// We hold a peer for dead that says nothing for so long.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Heartbeats go out no more often, whatever the peer asks for.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(250);
+/// Nothing more is read while so many bytes wait to be sent.
+const MAX_OUTGOING: usize = 256 * 1024;
+/// Messages that have come in part may take so many bytes, of all links together.
+const MAX_HELD: usize = 64 * 1024 * 1024;
+
+const NO_NODE: Fault = Fault {
+    condition: "amqp:not-found",
+    flaw: "there is no such node",
+};
+
+/// Who opens a connection, to whom.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The peer tells its clients apart by this.
+    pub container_id: String,
+    /// The host that is meant, whatever address was dialled.
+    pub hostname: String,
+    /// Who one says one is.
+    pub identity: Identity,
+}
+
+/// One of a connection's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(u16);
+
+/// One of a connection's links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkId {
+    /// The session that carries it.
+    pub session: SessionId,
+    handle: u32,
+}
+
+impl SessionId {
+    /// Small numbers, given anew once a session is over.
+    pub(super) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+impl LinkId {
+    /// Within its session: small numbers, given anew once a link is over.
+    pub(super) fn index(self) -> usize {
+        self.handle as usize
+    }
+}
+
+/// A message that has come, whole.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The link it came on.
+    pub link: LinkId,
+    /// Its number in the session.
+    pub delivery_id: u32,
+    /// True where the peer does not want to hear what became of it.
+    pub settled: bool,
+    /// The message, as it was encoded.
+    pub message: Bytes,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Happening {
+    /// The peer has opened the connection.
+    Opened,
+    /// The peer has begun a session that we began.
+    Begun(SessionId),
+    /// The peer has attached a link that we attached.
+    Attached(LinkId),
+    /// A message has come.
+    Delivered(Delivery),
+    /// A node has answered a request.
+    Answered(RequestId, Bytes),
+    /// The peer has used up its credit, or given it back, as it was told to.
+    Drained(LinkId),
+    /// A link is over.
+    Detached(LinkId, Cause),
+    /// A session is over, and with it its links.
+    Ended(SessionId, Cause),
+    /// The connection is over, and with it everything. Nothing happens after that.
+    Closed(Cause),
+}
+
+/// How far the connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    SaslHeader,
+    Mechanisms,
+    Outcome,
+    Header,
+    Opening,
+    Open,
+    /// We have closed it, and the peer has not answered.
+    Closing,
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Machine {
+    options: Options,
+    phase: Phase,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    happenings: VecDeque<Happening>,
+    /// By our channel.
+    sessions: Vec<Option<Session>>,
+    /// Our channel for each of the peer's.
+    channels: Vec<Option<u16>>,
+    nodes: Vec<Option<Node>>,
+    requests: u64,
+    /// What the peer takes.
+    max_frame_size: u32,
+    channel_max: u16,
+    heartbeat: Option<Duration>,
+    heard: Instant,
+    said: Instant,
+}
+
+impl Machine {
+    /// Begins to say who one is.
+    pub fn new(options: Options, now: Instant) -> Self {
+        Self {
+            options,
+            phase: Phase::SaslHeader,
+            incoming: BytesMut::new(),
+            outgoing: BytesMut::from(&frame::SASL_HEADER[..]),
+            happenings: VecDeque::new(),
+            sessions: Vec::new(),
+            channels: Vec::new(),
+            nodes: Vec::new(),
+            requests: 0,
+            max_frame_size: LEAST_FRAME_SIZE,
+            channel_max: CHANNEL_MAX,
+            heartbeat: None,
+            heard: now,
+            said: now,
+        }
+    }
+
+    /// Where bytes that were read go to, at the end.
+    pub fn incoming(&mut self) -> &mut BytesMut {
+        &mut self.incoming
+    }
+
+    /// How many more bytes are needed before the next thing can happen, as far as that is known.
+    pub fn missing(&self) -> usize {
+        frame::missing(&self.incoming, MAX_FRAME_SIZE)
+    }
+
+    /// Something was read.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// The stream is over, for this reason.
+    pub fn dropped(&mut self, cause: Cause) {
+        self.over(cause);
+    }
+
+    /// What is to be sent.
+    pub fn take_outgoing(&mut self, now: Instant) -> BytesMut {
+        for session in self.sessions.iter_mut().flatten() {
+            // What cannot be told now is told when the session ends.
+            session.tell_accepted(&mut self.outgoing).ok();
+        }
+        if !self.outgoing.is_empty() {
+            self.said = now;
+        }
+        self.outgoing.split()
+    }
+
+    /// True when nothing will ever happen again.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Closed && self.happenings.is_empty()
+    }
+
+    /// When to call [`Self::tick`], whatever else happens; none where that is not needed.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.phase == Phase::Closed {
+            return None;
+        }
+        let silence = self.heard + SILENCE;
+        let heartbeat = self.heartbeat.map(|interval| self.said + interval);
+        Some(heartbeat.map_or(silence, |heartbeat| heartbeat.min(silence)))
+    }
+
+    /// Says something where it is time to, and gives up a peer that is silent.
+    pub fn tick(&mut self, now: Instant) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        if now.saturating_duration_since(self.heard) >= SILENCE {
+            self.over(Cause::Silence);
+            return;
+        }
+        let is_due = |interval: Duration| now.saturating_duration_since(self.said) >= interval;
+        if self.heartbeat.is_some_and(is_due) && self.outgoing.is_empty() {
+            frame::put_empty(&mut self.outgoing);
+        }
+    }
+
+    /// What happened next; none until more was read, or something was sent.
+    pub fn step(&mut self) -> Option<Happening> {
+        loop {
+            if let Some(happening) = self.happenings.pop_front() {
+                return Some(happening);
+            }
+            if self.phase == Phase::Closed || self.outgoing.len() > MAX_OUTGOING {
+                return None;
+            }
+            match self.advance() {
+                Ok(Advance::Starved) => return None,
+                Ok(Advance::Quietly) => {}
+                Ok(Advance::To(happening)) => return Some(happening),
+                Err(Cause::Fault(fault)) => self.fail(fault),
+                Err(cause) => self.over(cause),
+            }
+        }
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// When there are as many as there may be.
+    pub fn begin(&mut self) -> Result<SessionId, Fault> {
+        let free = self.sessions.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.sessions.len());
+        let channel = u16::try_from(at).unwrap_or(u16::MAX);
+        if channel > self.channel_max.min(CHANNEL_MAX) {
+            return Err(Fault::limit(
+                "the connection has as many sessions as it may have",
+            ));
+        }
+        let session = Session::new(channel, self.max_frame_size);
+        frame::put(
+            &mut self.outgoing,
+            channel,
+            &session.begin(),
+            self.max_frame_size,
+        )?;
+        if free.is_none() {
+            self.sessions.push(None);
+        }
+        self.sessions[at] = Some(session);
+        Ok(SessionId(channel))
+    }
+
+    /// Attaches a link, as `attach` says but for the handle.
+    ///
+    /// # Errors
+    /// When the session has as many as it may have, or is over.
+    pub fn attach(&mut self, session: SessionId, attach: Attach) -> Result<LinkId, Fault> {
+        let (open, out) = self.session(session)?;
+        let handle = open.attach(attach, out)?;
+        Ok(LinkId { session, handle })
+    }
+
+    /// Lets the peer send so many more messages in all. Credit is never lowered.
+    pub fn grant(&mut self, link: LinkId, credit: u32) {
+        self.on_receiving(link, |receiving| receiving.grant(credit));
+    }
+
+    /// Tells the peer to use up its credit, or to give it back.
+    pub fn drain(&mut self, link: LinkId) {
+        self.on_receiving(link, |receiving| {
+            receiving.drain();
+            true
+        });
+    }
+
+    fn on_receiving(
+        &mut self,
+        link: LinkId,
+        change: impl FnOnce(&mut super::receiving::Receiving) -> bool,
+    ) {
+        let Ok((session, out)) = self.session(link.session) else {
+            return;
+        };
+        let is_to_be_told = match session.link(link.handle) {
+            Some(link) if link.is_attached() => match &mut link.end {
+                LinkEnd::Receiving(receiving) => change(receiving),
+                LinkEnd::Sending(_) => false,
+            },
+            _ => false,
+        };
+        if is_to_be_told && let Err(fault) = session.flow(Some(link.handle), out) {
+            self.fail(fault);
+        }
+    }
+
+    /// Accepts a delivery that was not settled.
+    pub fn accept(&mut self, delivery: &Delivery) {
+        if delivery.settled {
+            return;
+        }
+        if let Ok((session, out)) = self.session(delivery.link.session)
+            && let Err(fault) = session.accept(delivery.delivery_id, out)
+        {
+            self.fail(fault);
+        }
+    }
+
+    /// Sends a message on a link; it waits for the peer's credit.
+    ///
+    /// # Errors
+    /// When the link is none that sends, or too many messages wait.
+    pub(super) fn send(&mut self, link: LinkId, message: Vec<u8>) -> Result<(), Fault> {
+        let (session, out) = self.session(link.session)?;
+        let is_taken = match session.link(link.handle).map(|link| &mut link.end) {
+            Some(LinkEnd::Sending(sending)) => sending.push(message),
+            _ => return Err(Fault::not_allowed("the link does not send")),
+        };
+        if !is_taken {
+            return Err(Fault::limit("too many messages wait for credit"));
+        }
+        session.send_waiting(out)
+    }
+
+    /// Detaches a link for good. What still comes on it is passed over.
+    pub fn detach(&mut self, link: LinkId) {
+        if let Ok((session, out)) = self.session(link.session)
+            && let Err(fault) = session.detach(link.handle, None, out)
+        {
+            self.fail(fault);
+        }
+    }
+
+    /// Ends a session, and with it its links.
+    pub fn end(&mut self, session: SessionId) {
+        if let Ok((session, out)) = self.session(session)
+            && let Err(fault) = session.end(None, out)
+        {
+            self.fail(fault);
+        }
+    }
+
+    /// Closes the connection; it is over when the peer has answered.
+    pub fn close(&mut self) {
+        match self.phase {
+            Phase::Open => self.say_close(None),
+            Phase::Closing | Phase::Closed => {}
+            _ => self.over(Cause::Asked),
+        }
+    }
+
+    /// Attaches a pair of links to a node that answers questions; `reply_to` names the way back.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_node(
+        &mut self,
+        session: SessionId,
+        address: &str,
+        reply_to: &str,
+    ) -> Result<NodeId, Fault> {
+        let questions = self.attach(session, Node::questions(address, reply_to))?;
+        let answers = self.attach(session, Node::answers(address, reply_to))?;
+        let node = Node::new(questions, answers, reply_to);
+        let free = self.nodes.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.nodes.len());
+        if free.is_none() {
+            self.nodes.push(None);
+        }
+        self.nodes[at] = Some(node);
+        Ok(NodeId(at))
+    }
+
+    /// Detaches the links of a node.
+    pub(super) fn detach_node(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(node.0).and_then(Option::take) {
+            self.detach(node.questions);
+            self.detach(node.answers);
+        }
+    }
+
+    /// Asks a node.
+    ///
+    /// # Errors
+    /// When the node's links are over, or too many questions wait.
+    pub fn ask(
+        &mut self,
+        node: NodeId,
+        properties: &[(&str, &str)],
+        body: fe2o3_amqp::types::primitives::Value,
+    ) -> Result<RequestId, Fault> {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        let asked = self.nodes.get_mut(node.0).and_then(Option::as_mut);
+        let asked = asked.ok_or(NO_NODE)?;
+        let question = asked.question(id, properties, body)?;
+        let questions = asked.questions;
+        self.send(questions, question)?;
+        Ok(id)
+    }
+
+    /// The links of a node: of its questions, and of its answers.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub(super) fn links_of(&self, node: NodeId) -> Result<[LinkId; 2], Fault> {
+        let node = self.nodes.get(node.0).and_then(Option::as_ref);
+        let node = node.ok_or(NO_NODE)?;
+        Ok([node.questions, node.answers])
+    }
+
+    fn session(&mut self, id: SessionId) -> Result<(&mut Session, &mut BytesMut), Fault> {
+        let session = self
+            .sessions
+            .get_mut(usize::from(id.0))
+            .and_then(Option::as_mut);
+        match session.filter(|session| session.phase == SessionPhase::Begun) {
+            Some(session) if self.phase == Phase::Open => Ok((session, &mut self.outgoing)),
+            _ => Err(Fault::not_allowed("the session is over")),
+        }
+    }
+
+    /// Works off the next frame, or header, of what was read.
+    fn advance(&mut self) -> Result<Advance, Cause> {
+        if let Phase::SaslHeader | Phase::Header = self.phase {
+            return self.take_header();
+        }
+        let frame = frame::take(&mut self.incoming, MAX_FRAME_SIZE).map_err(Cause::Fault)?;
+        let Some(frame) = frame else {
+            return Ok(Advance::Starved);
+        };
+        match (self.phase, frame) {
+            (_, Frame::Empty) => Ok(Advance::Quietly),
+            (Phase::Open, Frame::Transfer(channel, transfer, payload)) => self
+                .transfer(channel, transfer, payload)
+                .map_err(Cause::Fault),
+            (Phase::Mechanisms, Frame::Mechanisms(offered)) => {
+                let init = self
+                    .options
+                    .identity
+                    .answer(&offered, &self.options.hostname)?;
+                frame::put_sasl(&mut self.outgoing, &init).map_err(Cause::Fault)?;
+                self.phase = Phase::Outcome;
+                Ok(Advance::Quietly)
+            }
+            (Phase::Outcome, Frame::Outcome(outcome)) => {
+                sasl::judge(&outcome)?;
+                self.outgoing.extend_from_slice(&frame::HEADER);
+                self.phase = Phase::Header;
+                Ok(Advance::Quietly)
+            }
+            (Phase::Opening, Frame::Open(open)) => Ok(self.opened(&open)),
+            (Phase::Opening | Phase::Open, Frame::Close(close)) => {
+                frame::put(
+                    &mut self.outgoing,
+                    0,
+                    &Close { error: None },
+                    self.max_frame_size,
+                )
+                .map_err(Cause::Fault)?;
+                Err(close.error.into())
+            }
+            (Phase::Open, frame) => self.control(frame).map_err(Cause::Fault),
+            (Phase::Closing, Frame::Close(_)) => Err(Cause::Asked),
+            (Phase::Closing, _) => Ok(Advance::Quietly),
+            _ => Err(Cause::Fault(Fault::not_allowed("a frame came out of turn"))),
+        }
+    }
+
+    fn take_header(&mut self) -> Result<Advance, Cause> {
+        let Some(header) = frame::take_header(&mut self.incoming) else {
+            return Ok(Advance::Starved);
+        };
+        match (self.phase, header) {
+            (Phase::SaslHeader, frame::SASL_HEADER) => self.phase = Phase::Mechanisms,
+            (Phase::Header, frame::HEADER) => {
+                let open = self.open();
+                frame::put(
+                    &mut self.outgoing,
+                    0,
+                    &open,
+                    LEAST_FRAME_SIZE.max(MAX_FRAME_SIZE),
+                )
+                .map_err(Cause::Fault)?;
+                self.phase = Phase::Opening;
+            }
+            _ => return Err(Cause::NotAmqp),
+        }
+        Ok(Advance::Quietly)
+    }
+
+    fn open(&self) -> Open {
+        Open {
+            container_id: self.options.container_id.clone(),
+            hostname: Some(self.options.hostname.clone()),
+            max_frame_size: MaxFrameSize(MAX_FRAME_SIZE),
+            channel_max: ChannelMax(CHANNEL_MAX),
+            idle_time_out: Some(IDLE_TIME_OUT.as_millis() as u32),
+            outgoing_locales: None,
+            incoming_locales: None,
+            offered_capabilities: None,
+            desired_capabilities: None,
+            properties: None,
+        }
+    }
+
+    fn opened(&mut self, open: &Open) -> Advance {
+        self.max_frame_size = open.max_frame_size.0.max(LEAST_FRAME_SIZE);
+        self.channel_max = open.channel_max.0;
+        // Half of what the peer puts up with: what is sent may be late.
+        self.heartbeat = open
+            .idle_time_out
+            .filter(|millis| *millis > 0)
+            .map(|millis| (Duration::from_millis(millis.into()) / 2).max(SHORTEST_HEARTBEAT));
+        self.phase = Phase::Open;
+        Advance::To(Happening::Opened)
+    }
+
+    fn transfer(
+        &mut self,
+        channel: u16,
+        transfer: super::transfer::Transfer,
+        payload: Bytes,
+    ) -> Result<Advance, Fault> {
+        let Some((id, session)) = by_theirs(&self.channels, &mut self.sessions, channel) else {
+            return Err(Fault::not_allowed(
+                "a frame came on a channel without a session",
+            ));
+        };
+        if session.phase != SessionPhase::Begun {
+            return Ok(Advance::Quietly);
+        }
+        let outcome = match session.transfer(&transfer, payload) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err((handle, fault))) => {
+                session.detach(handle, Some(fault.error()), &mut self.outgoing)?;
+                let cause = Cause::Fault(fault);
+                return Ok(self.become_of(id, Outcome::Detached { handle, cause }));
+            }
+            Err(fault) => return self.end_with(id, fault),
+        };
+        session.renew(&mut self.outgoing)?;
+        if transfer.more {
+            self.check_held()?;
+        }
+        Ok(self.become_of(id, outcome))
+    }
+
+    fn check_held(&self) -> Result<(), Fault> {
+        let held: usize = self.sessions.iter().flatten().map(Session::held).sum();
+        if held <= MAX_HELD {
+            return Ok(());
+        }
+        Err(Fault::limit("too many bytes of messages have come in part"))
+    }
+
+    /// Frames that are not events.
+    fn control(&mut self, frame: Frame) -> Result<Advance, Fault> {
+        let channel = match &frame {
+            Frame::Begin(channel, begin) => return self.begun(*channel, begin),
+            Frame::End(channel, end) => return self.ended(*channel, end),
+            Frame::Attach(channel, _)
+            | Frame::Flow(channel, _)
+            | Frame::Disposition(channel)
+            | Frame::Detach(channel, _) => *channel,
+            _ => return Err(Fault::not_allowed("a frame came out of turn")),
+        };
+        let Some((id, session)) = by_theirs(&self.channels, &mut self.sessions, channel) else {
+            return Err(Fault::not_allowed(
+                "a frame came on a channel without a session",
+            ));
+        };
+        if session.phase != SessionPhase::Begun {
+            return Ok(Advance::Quietly);
+        }
+        let out = &mut self.outgoing;
+        let outcome = match frame {
+            Frame::Attach(_, attach) => session.attached(&attach),
+            Frame::Flow(_, flow) => session.flowed(&flow, out),
+            Frame::Detach(_, detach) => session.detached(*detach, out),
+            _ => Ok(Outcome::Nothing),
+        };
+        match outcome {
+            Ok(outcome) => Ok(self.become_of(id, outcome)),
+            Err(fault) => self.end_with(id, fault),
+        }
+    }
+
+    fn begun(&mut self, channel: u16, begin: &Begin) -> Result<Advance, Fault> {
+        let ours = begin.remote_channel.map(usize::from);
+        let session = ours.and_then(|ours| self.sessions.get_mut(ours)?.as_mut());
+        let Some(session) = session.filter(|session| session.phase != SessionPhase::Begun) else {
+            return Err(Fault::not_allowed("the peer begins a session of its own"));
+        };
+        if channel > CHANNEL_MAX {
+            return Err(Fault::framing("a channel is larger than agreed"));
+        }
+        let at = usize::from(channel);
+        if self.channels.len() <= at {
+            self.channels.resize(at + 1, None);
+        }
+        if self.channels[at].replace(session.channel).is_some() {
+            return Err(Fault::not_allowed("a channel is given to a second session"));
+        }
+        session.begun(begin);
+        Ok(match session.phase {
+            SessionPhase::Begun => Advance::To(Happening::Begun(SessionId(session.channel))),
+            _ => Advance::Quietly,
+        })
+    }
+
+    fn ended(&mut self, channel: u16, end: &End) -> Result<Advance, Fault> {
+        let Some((id, session)) = by_theirs(&self.channels, &mut self.sessions, channel) else {
+            return Err(Fault::not_allowed("a session ends that was not begun"));
+        };
+        let is_answer = session.phase == SessionPhase::Ending;
+        if !is_answer {
+            session.end(None, &mut self.outgoing)?;
+        }
+        self.sessions[usize::from(id.0)] = None;
+        self.channels[usize::from(channel)] = None;
+        if is_answer {
+            return Ok(Advance::Quietly);
+        }
+        let cause = end.error.clone().into();
+        Ok(Advance::To(Happening::Ended(id, cause)))
+    }
+
+    /// The session has a fault of the peer's: it ends, and the connection goes on.
+    fn end_with(&mut self, id: SessionId, fault: Fault) -> Result<Advance, Fault> {
+        let (session, out) = self.session(id)?;
+        session.end(Some(fault.error()), out)?;
+        Ok(Advance::To(Happening::Ended(id, Cause::Fault(fault))))
+    }
+
+    fn become_of(&mut self, session: SessionId, outcome: Outcome) -> Advance {
+        let link = |handle| LinkId { session, handle };
+        Advance::To(match outcome {
+            Outcome::Nothing => return Advance::Quietly,
+            Outcome::Attached { handle } => {
+                let link = link(handle);
+                if self.nodes.iter().flatten().any(|node| node.answers == link) {
+                    self.grant(link, ANSWER_CREDIT);
+                }
+                Happening::Attached(link)
+            }
+            Outcome::Drained { handle } => Happening::Drained(link(handle)),
+            Outcome::Detached { handle, cause } => Happening::Detached(link(handle), cause),
+            Outcome::Delivered {
+                handle,
+                delivery_id,
+                settled,
+                message,
+            } => {
+                let delivery = Delivery {
+                    link: link(handle),
+                    delivery_id,
+                    settled,
+                    message,
+                };
+                let mut nodes = self.nodes.iter_mut().flatten();
+                match nodes.find(|node| node.answers == delivery.link) {
+                    Some(node) => {
+                        let request = node.answered(&delivery.message);
+                        return self.answered(request, delivery);
+                    }
+                    None => Happening::Delivered(delivery),
+                }
+            }
+        })
+    }
+
+    /// A node has sent something; what answers no question that waits is passed over.
+    fn answered(&mut self, request: Option<RequestId>, delivery: Delivery) -> Advance {
+        self.accept(&delivery);
+        self.grant(delivery.link, ANSWER_CREDIT);
+        match request {
+            Some(request) => Advance::To(Happening::Answered(request, delivery.message)),
+            None => Advance::Quietly,
+        }
+    }
+
+    /// The peer has broken the protocol: it is told, and nothing more is heard.
+    fn fail(&mut self, fault: Fault) {
+        if matches!(self.phase, Phase::Opening | Phase::Open) {
+            self.say_close(Some(fault.error()));
+        }
+        self.over(Cause::Fault(fault));
+    }
+
+    fn say_close(&mut self, error: Option<Error>) {
+        self.phase = Phase::Closing;
+        let close = Close { error };
+        if let Err(fault) = frame::put(&mut self.outgoing, 0, &close, self.max_frame_size) {
+            self.over(Cause::Fault(fault));
+        }
+    }
+
+    fn over(&mut self, cause: Cause) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.phase = Phase::Closed;
+        self.incoming.clear();
+        self.sessions.clear();
+        self.happenings.push_back(Happening::Closed(cause));
+    }
+}
+
+/// What came of working off a frame.
+#[derive(Debug)]
+enum Advance {
+    /// It has not come whole.
+    Starved,
+    /// Nothing that anybody is to know.
+    Quietly,
+    To(Happening),
+}
+
+fn by_theirs<'a>(
+    channels: &[Option<u16>],
+    sessions: &'a mut [Option<Session>],
+    channel: u16,
+) -> Option<(SessionId, &'a mut Session)> {
+    let ours = channels.get(usize::from(channel)).copied().flatten()?;
+    let session = sessions.get_mut(usize::from(ours))?.as_mut()?;
+    Some((SessionId(ours), session))
+}

@@ -1,0 +1,411 @@
+//! A received message: its bytes, and where in them lies what an event needs.
+//!
+//! One pass finds every section, and copies nothing. What few will ask for, the application properties
+//! and single fields, stays encoded until somebody does. Where a section comes more than once, the last
+//! one counts, but for data and sequences, of which a message may have several in a row.
+//!
+//! Source: AMQP 1.0, section 3.2; the annotations `x-opt-*` of the AMQP protocol guide for Event Hubs.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::receiver::encoding::Flaw;
+use crate::receiver::encoding::cursor::Cursor;
+
+const HEADER: u64 = 0x70;
+const DELIVERY_ANNOTATIONS: u64 = 0x71;
+const MESSAGE_ANNOTATIONS: u64 = 0x72;
+const PROPERTIES: u64 = 0x73;
+const APPLICATION_PROPERTIES: u64 = 0x74;
+const DATA: u64 = 0x75;
+const SEQUENCE: u64 = 0x76;
+const VALUE: u64 = 0x77;
+const FOOTER: u64 = 0x78;
+
+/// The place of the content type among the fields of the properties.
+const CONTENT_TYPE: u32 = 6;
+/// A body of fewer bytes is copied: as a slice it would keep alive a whole buffer of the wire.
+const WORTH_KEEPING: usize = 4096;
+
+/// A message that has been found whole.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Bytes,
+    sections: Sections,
+}
+
+/// What a message carries.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// No section of a body.
+    None,
+    /// The content of all data sections.
+    Data(Bytes),
+    /// A value of any type, as it is encoded.
+    Value(Bytes),
+    /// The elements of all sequences, as they are encoded, one behind the other.
+    Sequence(Bytes),
+}
+
+#[derive(Debug, Default)]
+struct Sections {
+    message_annotations: Option<Span>,
+    annotations: Annotations,
+    properties: Option<Span>,
+    content_type: Option<Span>,
+    application_properties: Option<Entries>,
+    body: Parts,
+}
+
+/// The annotations that the service gives an event.
+#[derive(Debug, Default)]
+struct Annotations {
+    sequence_number: Option<i64>,
+    offset: Option<Offset>,
+    enqueued_time: Option<i64>,
+    partition_key: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Offset {
+    Text(Span),
+    Number(i64),
+}
+
+/// The entries of a map.
+#[derive(Debug, Clone, Copy)]
+struct Entries {
+    span: Span,
+    count: u32,
+}
+
+/// The sections of a body, which are all of one kind: the code in their descriptors.
+#[derive(Debug, Default)]
+struct Parts {
+    code: u64,
+    first: Span,
+    /// Where there is only one, as nearly always, this takes no memory.
+    more: Vec<Span>,
+}
+
+/// A part of a message. Messages of 4 GiB are none of ours.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Message {
+    /// Finds the sections of a message that begins and ends with these bytes.
+    pub fn read(bytes: Bytes) -> Result<Self, Flaw> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err("it is longer than 4 GiB");
+        }
+        let sections = Sections::read(&bytes)?;
+        Ok(Self { bytes, sections })
+    }
+
+    /// The annotation `x-opt-sequence-number`, where it is a long or an int.
+    pub fn sequence_number(&self) -> Option<i64> {
+        self.sections.annotations.sequence_number
+    }
+
+    /// The annotation `x-opt-offset`, where it is a string or a long.
+    pub fn offset(&self) -> Option<Cow<'_, str>> {
+        match self.sections.annotations.offset? {
+            Offset::Text(span) => Some(self.text(span).into()),
+            Offset::Number(number) => Some(number.to_string().into()),
+        }
+    }
+
+    /// The annotation `x-opt-enqueued-time`, where it is a timestamp: milliseconds since the epoch.
+    pub fn enqueued_time(&self) -> Option<i64> {
+        self.sections.annotations.enqueued_time
+    }
+
+    /// The annotation `x-opt-partition-key`, where it is a string.
+    pub fn partition_key(&self) -> Option<&str> {
+        let span = self.sections.annotations.partition_key?;
+        Some(self.text(span))
+    }
+
+    /// The property `content-type`.
+    pub fn content_type(&self) -> Option<&str> {
+        Some(self.text(self.sections.content_type?))
+    }
+
+    /// The map of all message annotations, as it is encoded.
+    pub fn message_annotations(&self) -> Option<&[u8]> {
+        Some(self.part(self.sections.message_annotations?))
+    }
+
+    /// A field of the properties as it is encoded, counted from 0; none where it is null.
+    pub fn properties_field(&self, index: usize) -> Option<&[u8]> {
+        let properties = self.part(self.sections.properties?);
+        let (mut fields, _) = Cursor::new(properties).list().ok()?;
+        for _ in 0..index {
+            fields.skip().ok()?;
+        }
+        fields.value().ok().filter(|field| *field != [0x40])
+    }
+
+    /// The application properties in their order, each with its value as it is encoded.
+    pub fn application_properties(&self) -> ApplicationProperties<'_> {
+        let (entries, left) = match self.sections.application_properties {
+            Some(entries) => (self.part(entries.span), entries.count / 2),
+            None => (&[][..], 0),
+        };
+        ApplicationProperties {
+            entries: Cursor::new(entries),
+            left,
+        }
+    }
+
+    /// What the message carries. A large part of it is a slice of the message, a small one is a copy,
+    /// and several are put together.
+    pub fn body(&self) -> Body {
+        let body = &self.sections.body;
+        match body.code {
+            DATA => Body::Data(self.joined(body)),
+            SEQUENCE => Body::Sequence(self.joined(body)),
+            VALUE => Body::Value(self.joined(body)),
+            _ => Body::None,
+        }
+    }
+
+    fn joined(&self, parts: &Parts) -> Bytes {
+        let first = self.part(parts.first);
+        if !parts.more.is_empty() {
+            let length = parts.more.iter().map(|span| span.range().len());
+            let mut all = Vec::with_capacity(first.len() + length.sum::<usize>());
+            all.extend_from_slice(first);
+            for span in &parts.more {
+                all.extend_from_slice(self.part(*span));
+            }
+            return all.into();
+        }
+        if first.len() < WORTH_KEEPING {
+            Bytes::copy_from_slice(first)
+        } else {
+            self.bytes.slice(parts.first.range())
+        }
+    }
+
+    fn part(&self, span: Span) -> &[u8] {
+        &self.bytes[span.range()]
+    }
+
+    /// A part that was found to be UTF-8.
+    fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(self.part(span)).unwrap_or_default()
+    }
+}
+
+impl Sections {
+    fn read(bytes: &[u8]) -> Result<Self, Flaw> {
+        let mut sections = Self::default();
+        let mut cursor = Cursor::new(bytes);
+        let mut last = None;
+        while !cursor.is_empty() {
+            let code = cursor.descriptor()?;
+            match code {
+                HEADER | DELIVERY_ANNOTATIONS | FOOTER => cursor.skip()?,
+                MESSAGE_ANNOTATIONS => sections.message_annotations(&mut cursor)?,
+                PROPERTIES => sections.properties(&mut cursor)?,
+                APPLICATION_PROPERTIES => {
+                    let (entries, count) = cursor.map()?;
+                    let span = Span::before(cursor.position(), entries.rest());
+                    sections.application_properties = Some(Entries { span, count });
+                }
+                DATA | SEQUENCE | VALUE => {
+                    let part = part(code, &mut cursor)?;
+                    let goes_on = last == Some(code) && code != VALUE;
+                    sections.body.add(code, part, goes_on);
+                }
+                _ => return Err("it has a section that does not exist"),
+            }
+            last = Some(code);
+        }
+        Ok(sections)
+    }
+
+    fn message_annotations(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
+        let start = cursor.position();
+        let (entries, count) = cursor.map()?;
+        let end = cursor.position();
+        self.message_annotations = Some(Span::new(start, end));
+        self.annotations = Annotations::read(entries, count, end)?;
+        Ok(())
+    }
+
+    /// Every field is looked at, so that none is missing when somebody asks for it.
+    fn properties(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
+        let start = cursor.position();
+        let (mut fields, count) = cursor.list()?;
+        let end = cursor.position();
+        let base = end - fields.rest().len();
+        self.properties = Some(Span::new(start, end));
+        self.content_type = None;
+        for index in 0..count {
+            if index == CONTENT_TYPE {
+                let content_type = fields.symbol()?.map(str::as_bytes);
+                let here = base + fields.position();
+                self.content_type = content_type.map(|text| Span::before(here, text));
+            } else {
+                fields.skip()?;
+            }
+        }
+        fields.ended()
+    }
+}
+
+impl Annotations {
+    /// Reads a map that ends so far into the message. An annotation of another type is none.
+    fn read(mut entries: Cursor<'_>, count: u32, end: usize) -> Result<Self, Flaw> {
+        let base = end - entries.rest().len();
+        let mut annotations = Self::default();
+        for _ in 0..count / 2 {
+            let name = name(entries.value()?);
+            let value = entries.value()?;
+            let here = base + entries.position();
+            match name {
+                Some(b"x-opt-sequence-number") => annotations.sequence_number = integer(value)?,
+                Some(b"x-opt-offset") => annotations.offset = offset(value, here)?,
+                Some(b"x-opt-enqueued-time") => annotations.enqueued_time = timestamp(value)?,
+                Some(b"x-opt-partition-key") => annotations.partition_key = text(value, here)?,
+                _ => {}
+            }
+        }
+        entries.ended()?;
+        Ok(annotations)
+    }
+}
+
+impl Parts {
+    fn add(&mut self, code: u64, part: Span, goes_on: bool) {
+        if goes_on {
+            self.more.push(part);
+            return;
+        }
+        self.code = code;
+        self.first = part;
+        self.more.clear();
+    }
+}
+
+impl Span {
+    /// Both places are within the message, whose length has been found to be a `u32`.
+    fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    /// A part that ends here.
+    fn before(here: usize, part: &[u8]) -> Self {
+        Self::new(here - part.len(), here)
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// The application properties of a message, and none any more behind a flaw.
+#[derive(Debug)]
+pub struct ApplicationProperties<'a> {
+    entries: Cursor<'a>,
+    left: u32,
+}
+
+impl<'a> Iterator for ApplicationProperties<'a> {
+    type Item = Result<(&'a str, &'a [u8]), Flaw>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = match self.left {
+            0 => Err(self.entries.ended().err()?),
+            _ => self.entry(),
+        };
+        match entry {
+            Ok(_) => self.left -= 1,
+            Err(_) => {
+                self.entries = Cursor::new(&[]);
+                self.left = 0;
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl<'a> ApplicationProperties<'a> {
+    fn entry(&mut self) -> Result<(&'a str, &'a [u8]), Flaw> {
+        let name = self.entries.string()?;
+        let name = name.ok_or("an application property has no name")?;
+        Ok((name, self.entries.value()?))
+    }
+}
+
+/// What a section of a body carries.
+fn part(code: u64, cursor: &mut Cursor<'_>) -> Result<Span, Flaw> {
+    let part = match code {
+        DATA => cursor.binary()?.ok_or("a data section is null")?,
+        SEQUENCE => {
+            let (mut elements, count) = cursor.list()?;
+            let part = elements.rest();
+            for _ in 0..count {
+                elements.skip()?;
+            }
+            elements.ended()?;
+            part
+        }
+        _ => cursor.value()?,
+    };
+    Ok(Span::before(cursor.position(), part))
+}
+
+/// The name of an annotation, unless it is no symbol. It is only compared, and need not be a text.
+fn name(key: &[u8]) -> Option<&[u8]> {
+    match key {
+        [0xa3, _, name @ ..] | [0xb3, _, _, _, _, name @ ..] => Some(name),
+        _ => None,
+    }
+}
+
+fn integer(value: &[u8]) -> Result<Option<i64>, Flaw> {
+    let mut cursor = Cursor::new(value);
+    match value.first() {
+        Some(0x55 | 0x81) => cursor.long(),
+        Some(0x54 | 0x71) => Ok(cursor.int()?.map(i64::from)),
+        _ => Ok(None),
+    }
+}
+
+fn timestamp(value: &[u8]) -> Result<Option<i64>, Flaw> {
+    match value.first() {
+        Some(0x83) => Cursor::new(value).timestamp(),
+        _ => Ok(None),
+    }
+}
+
+fn offset(value: &[u8], here: usize) -> Result<Option<Offset>, Flaw> {
+    match value.first() {
+        Some(0x55 | 0x81) => Ok(Cursor::new(value).long()?.map(Offset::Number)),
+        _ => Ok(text(value, here)?.map(Offset::Text)),
+    }
+}
+
+/// The text of a string that ends here.
+fn text(value: &[u8], here: usize) -> Result<Option<Span>, Flaw> {
+    match value.first() {
+        Some(0xa1 | 0xb1) => {
+            let text = Cursor::new(value).string()?;
+            Ok(text.map(|text| Span::before(here, text.as_bytes())))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

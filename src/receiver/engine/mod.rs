@@ -1,0 +1,32 @@
+//! The AMQP engine of our own: AMQP 1.0 as a receiver speaks it.
+//!
+//! `machine` is the connection without a stream, a clock or a task, and what it is made of: `frame`, `sasl`,
+//! `session`, `link`, `receiving`, `sending`, `transfer`, `partial`, `requests`, `message`. `driver` runs it over
+//! any stream.
+//!
+//! It knows nothing of Event Hubs. It is public for the programs that measure it and that try it with other
+//! servers.
+
+mod driver;
+pub(super) mod event;
+mod fault;
+mod frame;
+mod link;
+mod machine;
+mod mailbox;
+mod message;
+mod partial;
+mod receiving;
+mod requests;
+mod sasl;
+mod sending;
+mod serial;
+mod session;
+mod transfer;
+
+pub use driver::Running;
+pub use fault::{Cause, Fault};
+pub use machine::{Delivery, Happening, LinkId, Machine, Options, SessionId};
+pub use message::{ApplicationProperties, Body, Message};
+pub use requests::{NodeId, RequestId};
+pub use sasl::Identity;

@@ -1,0 +1,126 @@
+//! The engines behind the seam, and which of them a hub is read with.
+
+use super::credit::Credit;
+use super::seam::{Failure, Selector};
+use super::{Config, LastEvent, own, stock};
+use crate::event::{Event, PartitionId, SequenceNumber};
+
+/// What speaks AMQP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// The project's own.
+    #[default]
+    Own,
+    /// The client of fe2o3-amqp: slower, and kept for a service that does not get on with the other.
+    Fe2o3,
+}
+
+/// An open connection. Dropped, it is cut at once.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Own(own::Connection),
+    Fe2o3(stock::Connection),
+}
+
+impl Connection {
+    /// Connects, opens, and claims the hub that `config` names.
+    pub(super) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+        Ok(match config.engine {
+            Engine::Own => Self::Own(own::Connection::open_authorized(config).await?),
+            Engine::Fe2o3 => Self::Fe2o3(stock::Connection::open_authorized(config).await?),
+        })
+    }
+
+    /// The ids of a hub's partitions, unsorted.
+    pub(super) async fn partition_ids(&mut self, event_hub: &str) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Own(connection) => connection.partition_ids(event_hub).await,
+            Self::Fe2o3(connection) => connection.partition_ids(event_hub).await,
+        }
+    }
+
+    /// The number of the last event in a partition, -1 where there was none yet.
+    pub(super) async fn last_enqueued(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<SequenceNumber, Failure> {
+        match self {
+            Self::Own(connection) => connection.last_enqueued(event_hub, partition).await,
+            Self::Fe2o3(connection) => connection.last_enqueued(event_hub, partition).await,
+        }
+    }
+
+    /// The last event in a partition, none where nothing is kept there.
+    pub(super) async fn last_event(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<LastEvent>, Failure> {
+        match self {
+            Self::Own(connection) => connection.last_event(event_hub, partition).await,
+            Self::Fe2o3(connection) => connection.last_event(event_hub, partition).await,
+        }
+    }
+
+    /// Attaches a link to a partition.
+    pub(super) async fn attach(
+        self,
+        config: &Config,
+        partition: &PartitionId,
+        selector: &Selector,
+        credit: Credit,
+    ) -> Result<Link, Failure> {
+        Ok(match self {
+            Self::Own(connection) => {
+                let link = own::Link::attach(connection, config, partition, selector, credit);
+                Link::Own(Box::new(link.await?))
+            }
+            Self::Fe2o3(connection) => {
+                let link = stock::Link::attach(connection, config, partition, selector, credit);
+                Link::Fe2o3(Box::new(link.await?))
+            }
+        })
+    }
+
+    /// Says goodbye, waits a little for the answer, and cuts.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Own(connection) => connection.close().await,
+            Self::Fe2o3(connection) => connection.close().await,
+        }
+    }
+}
+
+/// An attached link with its own connection. Dropped, it is cut at once.
+#[derive(Debug)]
+pub(super) enum Link {
+    Own(Box<own::Link>),
+    Fe2o3(Box<stock::Link>),
+}
+
+impl Link {
+    /// The next event. Cancel-safe; after an error the link is of no more use.
+    pub(super) async fn receive(&mut self) -> Result<Event, Failure> {
+        match self {
+            Self::Own(link) => link.receive().await,
+            Self::Fe2o3(link) => link.receive().await,
+        }
+    }
+
+    /// The credit for the link that comes after this one.
+    pub(super) fn next_credit(&self) -> Credit {
+        match self {
+            Self::Own(link) => link.next_credit(),
+            Self::Fe2o3(link) => link.next_credit(),
+        }
+    }
+
+    /// Detaches and closes, waits a little for the answers, and cuts.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Own(link) => link.close().await,
+            Self::Fe2o3(link) => link.close().await,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! One connection to a namespace: opened, authorised, authorised again, closed.
+//!
+//! Source: AMQP 1.0 part 2.4; claims-based security as the AMQP protocol guide for Azure Event Hubs
+//! describes it: one pair of links to `$cbs` for each connection.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fe2o3_amqp::types::messaging::ApplicationProperties;
+use fe2o3_amqp::types::performatives::Attach;
+use fe2o3_amqp::types::primitives::Value;
+use time::OffsetDateTime;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::event::{PartitionId, SequenceNumber};
+use crate::receiver::answer::Answer;
+use crate::receiver::claim::{self, Claim, TOKEN_AGE};
+use crate::receiver::connection_string::ConnectionString;
+use crate::receiver::encoding::constructor::{Shape, shape};
+use crate::receiver::engine::{
+    Body, Cause, Identity, LinkId, Message, NodeId, Options, Running, SessionId,
+};
+use crate::receiver::seam::Failure;
+use crate::receiver::step::{CLOSE_LIMIT, step};
+use crate::receiver::{Config, LastEvent, management, transport};
+
+/// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
+const LEAST_BOUND: usize = 1024 * 1024;
+/// The service and its peers are told apart in its logs by this.
+const CONTAINER_ID: &str = "dataverse-listener";
+
+/// An open connection. Dropped, it is cut at once.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    wire: Arc<Wire>,
+    session: SessionId,
+    keeper: Option<Keeper>,
+}
+
+/// A connection that runs, and the word that was left why it does not any more.
+#[derive(Debug)]
+struct Wire {
+    running: Running,
+    cause: Mutex<Option<Failure>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.wire.running.cut();
+    }
+}
+
+impl Connection {
+    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read.
+    async fn open(target: &ConnectionString, bound: usize) -> Result<Self, Failure> {
+        let stream = transport::connect(target)
+            .await
+            .map_err(Failure::Unreachable)?;
+        let options = Options {
+            container_id: format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..)),
+            hostname: target.namespace().to_owned(),
+            identity: Identity::Anonymous,
+        };
+        let running = Running::start(stream, options, bound);
+        step("open", running.opened()).await?;
+        let session = step("begin", running.begin()).await?;
+        let cause = Mutex::new(None);
+        Ok(Self {
+            wire: Arc::new(Wire { running, cause }),
+            session,
+            keeper: None,
+        })
+    }
+
+    /// Connects, opens, and claims the hub that `config` names.
+    pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+        let bound = config.prefetch_bytes.max(LEAST_BOUND);
+        let mut connection = Self::open(&config.connection_string, bound).await?;
+        let claim = Claim::new(&config.connection_string, &config.event_hub);
+        let cbs = connection.attach_node(claim::NODE).await?;
+        put(&claim, &connection.wire, cbs).await?;
+        if claim.is_renewable() {
+            let wire = Arc::clone(&connection.wire);
+            connection.keeper = Some(Keeper::start(claim, wire, cbs));
+        }
+        Ok(connection)
+    }
+
+    async fn attach_node(&self, address: &'static str) -> Result<NodeId, Failure> {
+        let reply_to = format!("{}-{:016x}", &address[1..], fastrand::u64(..));
+        let running = &self.wire.running;
+        let attach = running.attach_node(self.session, address, &reply_to);
+        step(&format!("the attach to {address}"), attach).await
+    }
+
+    /// The ids of a hub's partitions, unsorted.
+    pub(crate) async fn partition_ids(&self, event_hub: &str) -> Result<Vec<String>, Failure> {
+        let question = management::about_hub(event_hub);
+        management::partition_ids(&self.ask_management(&question).await?)
+    }
+
+    /// The number of the last event in a partition, -1 where there was none yet.
+    pub(crate) async fn last_enqueued(
+        &self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<SequenceNumber, Failure> {
+        let question = management::about_partition(event_hub, partition);
+        management::last_number(&self.ask_management(&question).await?)
+    }
+
+    /// The last event in a partition, none where nothing is kept there.
+    pub(crate) async fn last_event(
+        &self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<LastEvent>, Failure> {
+        let question = management::about_partition(event_hub, partition);
+        management::last_event(&self.ask_management(&question).await?)
+    }
+
+    async fn ask_management(&self, question: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let node = self.attach_node(management::NODE).await?;
+        let answer = self.wire.ask(management::NODE, node, question, Value::Null);
+        let answer = answer.await;
+        self.wire.running.detach_node(node);
+        answer
+    }
+
+    /// Attaches a link, as `attach` says but for the handle.
+    pub(super) async fn attach(&self, attach: Attach) -> Result<LinkId, Failure> {
+        let attached = self.wire.running.attach(self.session, attach);
+        let attached = step("the attach", attached).await;
+        attached.map_err(|failure| self.wire.explain(failure))
+    }
+
+    /// What runs it.
+    pub(super) fn running(&self) -> &Running {
+        &self.wire.running
+    }
+
+    /// Why a link is over: what was left as a word says more than that somebody cut the connection.
+    pub(super) fn failure(&self, cause: Cause) -> Failure {
+        self.wire.explain(cause.into())
+    }
+
+    /// Says goodbye, waits a little for the answer, and cuts.
+    pub(crate) async fn close(mut self) {
+        self.keeper = None;
+        if timeout(CLOSE_LIMIT, self.wire.running.close())
+            .await
+            .is_err()
+        {
+            tracing::debug!("the peer did not answer the close");
+        }
+    }
+}
+
+impl Wire {
+    async fn ask(
+        &self,
+        name: &str,
+        node: NodeId,
+        question: &[(&str, &str)],
+        body: Value,
+    ) -> Result<Answer, Failure> {
+        let answer = self.running.ask(node, question, body);
+        let answer = step(&format!("the request to {name}"), answer).await?;
+        read(&answer)
+    }
+
+    fn explain(&self, failure: Failure) -> Failure {
+        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        cause.take().unwrap_or(failure)
+    }
+
+    fn cut_because(&self, failure: Failure) {
+        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        cause.get_or_insert(failure);
+        drop(cause);
+        self.running.cut();
+    }
+}
+
+fn read(encoded: &bytes::Bytes) -> Result<Answer, Failure> {
+    let unreadable = |flaw| Failure::Lost(format!("an answer cannot be read: {flaw}"));
+    let message = Message::read(encoded.clone()).map_err(unreadable)?;
+    let mut properties = ApplicationProperties::default();
+    for property in message.application_properties() {
+        let (name, value) = property.map_err(unreadable)?;
+        // Nothing that goes deeper is looked for.
+        let is_simple = value.first().is_some_and(|constructor| {
+            matches!(
+                shape(*constructor),
+                Ok(Shape::Fixed(_) | Shape::Variable(_))
+            )
+        });
+        if is_simple && let Ok(value) = serde_amqp::from_slice(value) {
+            properties.0.insert(name.to_owned(), value);
+        }
+    }
+    match message.body() {
+        Body::Value(value) => Answer::read(&properties, Some(&value)),
+        _ => Answer::read(&properties, None),
+    }
+}
+
+async fn put(claim: &Claim, wire: &Wire, cbs: NodeId) -> Result<(), Failure> {
+    let (question, body) = claim.question(OffsetDateTime::now_utc());
+    let answer = wire.ask(claim::NODE, cbs, &question, body).await;
+    answer.map(|_| ()).map_err(|failure| claim.explain(failure))
+}
+
+/// The task that keeps a connection's claim fresh; it ends with the connection.
+#[derive(Debug)]
+struct Keeper(AbortHandle);
+
+impl Keeper {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "owned by the connection, and aborted with it"
+    )]
+    fn start(claim: Claim, wire: Arc<Wire>, cbs: NodeId) -> Self {
+        let task = async move {
+            let failure = keep(&claim, &wire, cbs).await;
+            wire.cut_because(failure);
+        };
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs until something fails.
+async fn keep(claim: &Claim, wire: &Wire, cbs: NodeId) -> Failure {
+    loop {
+        sleep(TOKEN_AGE).await;
+        match put(claim, wire, cbs).await {
+            Ok(()) => tracing::debug!(audience = claim.audience(), "token renewed"),
+            Err(failure) => return failure,
+        }
+    }
+}

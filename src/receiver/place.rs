@@ -1,0 +1,57 @@
+//! What a link that reads a partition says when it attaches.
+//!
+//! Source: the addresses, filters and properties of the AMQP protocol guide for Azure Event Hubs. No owner
+//! level is asked for: reading here steals from nobody.
+
+use fe2o3_amqp::types::definitions::Fields;
+use fe2o3_amqp::types::messaging::Source;
+use fe2o3_amqp::types::primitives::{Symbol, Value};
+use serde_amqp::described::Described;
+use serde_amqp::descriptor::Descriptor;
+
+use super::Config;
+use super::seam::Selector;
+use crate::event::PartitionId;
+
+/// The filter by which the service takes a position.
+const FILTER: &str = "apache.org:selector-filter:string";
+const FILTER_CODE: u64 = 0x0000_468C_0000_0004;
+
+/// A name that no other link has.
+pub(super) fn name(partition: &PartitionId) -> String {
+    format!("dataverse-listener-{partition}-{:08x}", fastrand::u32(..))
+}
+
+/// The service's errors name a reader by this.
+pub(super) fn properties(name: &str) -> Fields {
+    let mut properties = Fields::new();
+    properties.insert(
+        "com.microsoft:receiver-name".into(),
+        Value::String(name.to_owned()),
+    );
+    properties
+}
+
+/// Offsets of hubs that are replicated are understood.
+pub(super) fn capabilities() -> Vec<Symbol> {
+    vec![Symbol::from("com.microsoft:georeplication")]
+}
+
+/// Which partition, and from where on.
+pub(super) fn source(config: &Config, partition: &PartitionId, selector: &Selector) -> Source {
+    let Config {
+        event_hub,
+        consumer_group,
+        ..
+    } = config;
+    let filter = Described {
+        descriptor: Descriptor::Code(FILTER_CODE),
+        value: Value::String(selector.as_str().to_owned()),
+    };
+    Source::builder()
+        .address(format!(
+            "{event_hub}/ConsumerGroups/{consumer_group}/Partitions/{partition}"
+        ))
+        .add_to_filter(FILTER, filter)
+        .build()
+}

@@ -1,0 +1,18 @@
+//! Receiving, against the hub in the box and over real sockets, with the faults that a hub can have.
+#![cfg(feature = "emulator")]
+
+mod own {
+    use dataverse_listener::receiver::Engine;
+
+    const ENGINE: Engine = Engine::Own;
+
+    include!("suite.rs");
+}
+
+mod fe2o3 {
+    use dataverse_listener::receiver::Engine;
+
+    const ENGINE: Engine = Engine::Fe2o3;
+
+    include!("suite.rs");
+}
