@@ -269,6 +269,7 @@ proptest! {
         ],
     ) {
         let mut bytes = encoded(message);
+        prop_assume!(!bytes.is_empty());
         let place = place.index(bytes.len());
         bytes[place] = byte;
         check(&bytes);
