@@ -30,3 +30,6 @@ pub use machine::{Delivery, Happening, LinkId, Machine, Options, SessionId};
 pub use message::{ApplicationProperties, Body, Message};
 pub use requests::{NodeId, RequestId};
 pub use sasl::Identity;
+
+#[cfg(test)]
+mod tests;
