@@ -7,6 +7,7 @@ import contextlib
 import glob
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -22,10 +23,11 @@ def build():
     arguments = ["cargo", "build", "--release", "--message-format=json", "--bins", "--benches"]
     built = subprocess.run(arguments, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     artifacts = [json.loads(line) for line in built.stdout.splitlines()]
+    # The tests of the daemon's own are built under its name too.
     return {
         artifact["target"]["name"]: artifact["executable"]
         for artifact in artifacts
-        if artifact.get("executable")
+        if artifact.get("executable") and not ("bin" in artifact["target"]["kind"] and artifact["profile"]["test"])
     }
 
 
@@ -34,8 +36,28 @@ def surroundings(program, body, events):
     """A hub with so many events of this body in each partition, and a server: (connection string, url)."""
     arguments = [program, body, str(events)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().strip(), process.stdout.readline().strip()
-        process.stdin.close()
+        try:
+            yield process.stdout.readline().strip(), process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@contextlib.contextmanager
+def blast(bench, size, per_partition, partitions, body=None):
+    """The lean server of the folder `bench`, with events of this size or with this file as body: its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = [os.path.join(bench, "target/release/blast"), port, size, per_partition, partitions]
+    environment = {**os.environ, "BODYFILE": body} if body else os.environ
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([str(argument) for argument in arguments], env=environment, **quiet) as process:
+        try:
+            # It serves whoever connects, so it is not asked whether it is there.
+            time.sleep(1)
+            yield port
+        finally:
+            process.kill()
 
 
 class Run:

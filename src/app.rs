@@ -28,7 +28,7 @@ use crate::shutdown::Shutdown;
 use sinks::Sinks;
 
 /// What the service may send ahead of the partitions, of all of them together.
-const ALL_PREFETCHED: usize = 64 << 20;
+const ALL_PREFETCHED: usize = 32 << 20;
 
 /// However many partitions there are, each may take in so much.
 const LEAST: usize = 1 << 20;

@@ -26,7 +26,7 @@ use super::requests::{NodeId, RequestId};
 
 /// One read takes in at least so many bytes, where they are there, and at most so many.
 const LEAST_READ: usize = 8 * 1024;
-const MOST_READ: usize = 256 * 1024;
+const MOST_READ: usize = 128 * 1024;
 /// Nothing more is done while so many bytes wait for the peer to take them.
 const MAX_UNSENT: usize = 256 * 1024;
 
@@ -189,7 +189,7 @@ impl Running {
 
     /// A delivery was taken out of the queue: there is room for the next, and it is accepted.
     pub fn took(&self, delivery: &Delivery) {
-        let size = delivery.message.len();
+        let size = delivery.size();
         let before = self.shared.unread.fetch_sub(size, Ordering::Relaxed);
         let bound = self.shared.bound;
         let is_room_made = before >= bound && before - size < bound;
@@ -281,8 +281,10 @@ impl Shared {
         let State { machine, mailboxes } = &mut *state;
         machine.tick(now);
         std::mem::swap(machine.incoming(), incoming);
+        let mut has_news = false;
         if outgoing.len() <= MAX_UNSENT {
             while let Some(happening) = machine.step() {
+                has_news = true;
                 let size = mailboxes.put(happening);
                 self.unread.fetch_add(size, Ordering::Relaxed);
             }
@@ -291,6 +293,7 @@ impl Shared {
         let missing = machine.missing();
         std::mem::swap(machine.incoming(), incoming);
         Turned {
+            has_news,
             is_over: machine.is_over(),
             missing,
             deadline: machine.deadline(),
@@ -300,6 +303,8 @@ impl Shared {
 
 /// How a machine is after a turn.
 struct Turned {
+    /// True when something has happened that somebody may wait for.
+    has_news: bool,
     is_over: bool,
     missing: usize,
     deadline: Option<Instant>,
@@ -326,6 +331,10 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: Arc<Sha
         let turned = shared.turn(&mut io.incoming, &mut io.outgoing, now());
         if turned.is_over && io.outgoing.is_empty() {
             break;
+        }
+        if turned.has_news {
+            // Readers go first: what was just read is still at hand, and its buffer is free again after them.
+            tokio::task::yield_now().await;
         }
         io.make_room(turned.missing);
         if let Some(deadline) = turned.deadline {

@@ -21,8 +21,8 @@ use super::requests::{ANSWER_CREDIT, Node, NodeId, RequestId};
 use super::sasl::{self, Identity};
 use super::session::{Outcome, Session, SessionPhase};
 
-/// The largest frame that we take, as the service's own frames are, in bytes.
-pub(super) const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// The largest frame that we take, in bytes. The service sends none over 64 KiB.
+pub(super) const MAX_FRAME_SIZE: u32 = 256 * 1024;
 /// The largest channel that a peer may use.
 const CHANNEL_MAX: u16 = 255;
 /// What any peer takes, before it has said more (section 2.3).
@@ -91,6 +91,13 @@ pub struct Delivery {
     pub settled: bool,
     /// The message, as it was encoded.
     pub message: Bytes,
+}
+
+impl Delivery {
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.message.len() + size_of::<Self>()
+    }
 }
 
 /// What has happened.

@@ -39,7 +39,7 @@ impl Mailboxes {
     pub(super) fn put(&mut self, happening: Happening) -> usize {
         match happening {
             Happening::Delivered(delivery) => {
-                let size = delivery.message.len();
+                let size = delivery.size();
                 let mailbox = self.link(delivery.link);
                 mailbox.deliveries.push_back(delivery);
                 if let Some(waker) = mailbox.waiting.take() {

@@ -14,6 +14,8 @@ use super::transfer::Transfer;
 pub(super) struct Receiving {
     /// What the peer may still send.
     credit: u32,
+    /// What it has sent without credit since it was last granted some.
+    overdrawn: u32,
     /// How many deliveries have begun since the link was attached, from where the peer began to count.
     delivery_count: u32,
     /// True while the peer is to use up its credit or to give it back.
@@ -21,6 +23,9 @@ pub(super) struct Receiving {
     partial: Option<Box<Partial>>,
     max_message_size: usize,
 }
+
+/// So many messages may come without credit before the link is detached.
+const OVERDRAFT: u32 = 1000;
 
 /// A message that has come whole, or what came of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +39,7 @@ impl Receiving {
     pub(super) fn new(max_message_size: usize) -> Self {
         Self {
             credit: 0,
+            overdrawn: 0,
             delivery_count: 0,
             is_draining: false,
             partial: None,
@@ -66,7 +72,10 @@ impl Receiving {
     /// Raises the credit; true where that is to be told. Lowered, what is on its way would exceed it.
     pub(super) fn grant(&mut self, credit: u32) -> bool {
         let is_more = credit > self.credit;
-        self.credit = self.credit.max(credit);
+        if is_more {
+            self.credit = credit;
+            self.overdrawn = 0;
+        }
         is_more
     }
 
@@ -107,16 +116,10 @@ impl Receiving {
     }
 
     fn begin(&mut self, transfer: &Transfer, payload: Bytes) -> Result<Option<Whole>, Fault> {
-        if self.credit == 0 {
-            return Err(Fault {
-                condition: "amqp:link:transfer-limit-exceeded",
-                flaw: "an event came without credit",
-            });
-        }
         let Some(delivery_id) = transfer.delivery_id else {
             return Err(Fault::not_allowed("a delivery has no id"));
         };
-        self.credit -= 1;
+        self.use_credit()?;
         self.delivery_count = self.delivery_count.wrapping_add(1);
         self.check_size(payload.len())?;
         if transfer.aborted || transfer.resume {
@@ -136,6 +139,21 @@ impl Receiving {
         partial.push(payload);
         self.partial = Some(Box::new(partial));
         Ok(None)
+    }
+
+    /// Some brokers count late what is on its way, RabbitMQ for one: that much is put up with.
+    fn use_credit(&mut self) -> Result<(), Fault> {
+        match self.credit.checked_sub(1) {
+            Some(left) => self.credit = left,
+            None => self.overdrawn += 1,
+        }
+        if self.overdrawn <= OVERDRAFT {
+            return Ok(());
+        }
+        Err(Fault {
+            condition: "amqp:link:transfer-limit-exceeded",
+            flaw: "far more events came than there was credit for",
+        })
     }
 
     fn go_on(&mut self, transfer: &Transfer, payload: Bytes) -> Result<Option<Whole>, Fault> {

@@ -1,5 +1,6 @@
 //! The machine against a scripted peer: what it makes of what comes, and what it answers.
 
+mod driven;
 mod faults;
 mod model;
 mod streams;

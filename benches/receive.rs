@@ -1,0 +1,246 @@
+//! Receives from any AMQP 1.0 server with the engine alone: to try it with servers that share no code with
+//! it, and to measure it.
+//!
+//!     receive ADDRESS:PORT NODE COUNT [CREDIT]
+//!
+//! A `{}` in NODE stands for the numbers from 0 to LINKS - 1 (environment, 1): so many links are attached, on one
+//! connection. AMQP_USER and AMQP_PASSWORD are sent by SASL PLAIN, where they are set. SETTLED=0 lets the
+//! server wait for a word on each message. REATTACH=N detaches each link after N messages, and attaches it
+//! again. Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
+#![expect(
+    clippy::print_stdout,
+    reason = "what it prints is what it is asked for"
+)]
+
+use std::alloc::System;
+use std::collections::VecDeque;
+use std::env;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use dataverse_listener::receiver::engine::{
+    Body, Cause, Delivery, Identity, LinkId, Message, Options, Running, SessionId,
+};
+use dataverse_listener::secret::Secret;
+use fe2o3_amqp::types::definitions::{ReceiverSettleMode, Role, SenderSettleMode};
+use fe2o3_amqp::types::messaging::{Source, Target, TargetArchetype};
+use fe2o3_amqp::types::performatives::Attach;
+use rustix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// While so many bytes lie unread, no more is read.
+const BOUND: usize = 16 << 20;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [address, node, count, rest @ ..] = arguments.as_slice() else {
+        println!(
+            "usage: receive ADDRESS:PORT NODE COUNT [CREDIT]; see benches/engines and tests/amqp/run"
+        );
+        return Ok(());
+    };
+    let credit = rest.first().map_or(Ok(1000), |credit| credit.parse())?;
+    let plan = Plan {
+        node: node.clone(),
+        count: count.parse()?,
+        credit,
+        reattach: variable("REATTACH")?.unwrap_or(u64::MAX),
+        is_settled: variable("SETTLED")? != Some(0),
+    };
+    let links = variable("LINKS")?.unwrap_or(1);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(receive(address, &plan, links))
+}
+
+fn variable(name: &str) -> Result<Option<u64>, std::num::ParseIntError> {
+    env::var(name).ok().map(|text| text.parse()).transpose()
+}
+
+/// What is to be done on each link.
+struct Plan {
+    node: String,
+    count: u64,
+    credit: u32,
+    reattach: u64,
+    is_settled: bool,
+}
+
+/// What came.
+#[derive(Default)]
+struct Seen {
+    messages: u64,
+    bytes: u64,
+    sum: u64,
+}
+
+async fn receive(address: &str, plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let identity = match (env::var("AMQP_USER"), env::var("AMQP_PASSWORD")) {
+        (Ok(user), Ok(password)) => Identity::Plain {
+            user,
+            password: Secret::new(password),
+        },
+        _ => Identity::Anonymous,
+    };
+    let options = Options {
+        container_id: format!("receive-{}", std::process::id()),
+        hostname: "localhost".to_owned(),
+        identity,
+    };
+    let running = Running::start(stream, options, BOUND);
+    running.opened().await.map_err(told)?;
+    let session = running.begin().await.map_err(told)?;
+    let (seen, mut all) = mpsc::channel(1);
+    let mut total = Seen::default();
+    let work = async {
+        let readers = (0..links).map(|number| read(&running, session, plan, number, seen.clone()));
+        futures_util::future::join_all(readers).await
+    };
+    let counting = async {
+        let mut start = None;
+        while total.messages < plan.count
+            && let Some(batch) = all.recv().await
+        {
+            let Seen {
+                messages,
+                bytes,
+                sum,
+            } = batch;
+            start.get_or_insert_with(|| (Instant::now(), cpu(), Region::new(ALLOCATOR)));
+            total.messages += messages;
+            total.bytes += bytes;
+            total.sum += sum;
+        }
+        start
+    };
+    let start = tokio::select! {
+        results = work => {
+            results.into_iter().collect::<Result<Vec<()>, Cause>>().map_err(told)?;
+            return Err("every link has ended".into());
+        }
+        start = counting => start,
+    };
+    if let Some((wall, used, region)) = start {
+        report(&total, wall.elapsed(), cpu() - used, &region);
+    }
+    running.close().await;
+    Ok(())
+}
+
+fn report(total: &Seen, wall: Duration, used: Duration, region: &Region<'_, System>) {
+    let events = total.messages as f64;
+    let change = region.change();
+    println!(
+        "{} messages, {} bytes, sum {}; {:.0} events/s, {:.2} us/event, {:.2} allocations/event",
+        total.messages,
+        total.bytes,
+        total.sum,
+        events / wall.as_secs_f64(),
+        used.as_secs_f64() * 1e6 / events,
+        (change.allocations + change.reallocations) as f64 / events,
+    );
+}
+
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+fn told(cause: Cause) -> String {
+    format!("{cause:?}")
+}
+
+async fn read(
+    running: &Running,
+    session: SessionId,
+    plan: &Plan,
+    number: u64,
+    seen: mpsc::Sender<Seen>,
+) -> Result<(), Cause> {
+    let mut life = 0;
+    loop {
+        life += 1;
+        let link = attach(running, session, plan, number, life).await?;
+        let mut queue = VecDeque::new();
+        let (mut left, mut ahead) = (plan.reattach, 0);
+        while left > 0 {
+            // Never more than is still to be taken on this link.
+            let most = u64::from(plan.credit).min(left) as u32;
+            if ahead <= most / 2 {
+                running.grant(link, most, queue.len());
+                ahead = most;
+            }
+            running.receive(link, &mut queue).await?;
+            let mut batch = Seen::default();
+            while let Some(delivery) = queue.pop_front() {
+                take(running, &delivery, &mut batch);
+            }
+            left = left.saturating_sub(batch.messages);
+            ahead = ahead.saturating_sub(batch.messages as u32);
+            if seen.send(batch).await.is_err() {
+                return Ok(());
+            }
+        }
+        running.detach(link);
+    }
+}
+
+fn take(running: &Running, delivery: &Delivery, seen: &mut Seen) {
+    running.took(delivery);
+    seen.messages += 1;
+    let Ok(message) = Message::read(delivery.message.clone()) else {
+        return;
+    };
+    std::hint::black_box((
+        message.sequence_number(),
+        message.offset(),
+        message.enqueued_time(),
+        message.partition_key(),
+        message.content_type(),
+    ));
+    if let Body::Data(body) | Body::Value(body) = message.body() {
+        seen.bytes += body.len() as u64;
+        let ends = [body.first(), body.last()].into_iter().flatten();
+        seen.sum += ends.map(|byte| u64::from(*byte)).sum::<u64>();
+    }
+}
+
+async fn attach(
+    running: &Running,
+    session: SessionId,
+    plan: &Plan,
+    number: u64,
+    life: u64,
+) -> Result<LinkId, Cause> {
+    let node = plan.node.replace("{}", &number.to_string());
+    let attach = Attach {
+        name: format!("receive-{number}-{life}"),
+        handle: 0.into(),
+        role: Role::Receiver,
+        snd_settle_mode: match plan.is_settled {
+            true => SenderSettleMode::Settled,
+            false => SenderSettleMode::Unsettled,
+        },
+        rcv_settle_mode: ReceiverSettleMode::First,
+        source: Some(Box::new(Source::builder().address(node).build())),
+        target: Some(Box::new(TargetArchetype::Target(
+            Target::builder().address("receive").build(),
+        ))),
+        unsettled: None,
+        incomplete_unsettled: false,
+        initial_delivery_count: None,
+        max_message_size: None,
+        offered_capabilities: None,
+        desired_capabilities: None,
+        properties: None,
+    };
+    running.attach(session, attach).await
+}
