@@ -147,6 +147,15 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["ack", "context", "decoder", "replay", "route"];
 /// Single files of which the same is true.
 const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];
+/// What only the driver of the AMQP machine may name.
+const DRIVERS: &[&str] = &[
+    "tokio",
+    "Instant::now",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "fastrand",
+];
 const IMPURE: &[&str] = &[
     "tokio",
     "std::fs",
@@ -286,6 +295,26 @@ fn thinking_knows_no_runtime_no_clock_and_no_io() {
             );
         }
     }
+}
+
+#[test]
+fn the_amqp_machine_has_no_stream_no_clock_and_no_task() {
+    let mut seen = 0;
+    for (_, path, text) in sources() {
+        let place = path.to_str().unwrap();
+        let is_driver = place.ends_with("engine/driver.rs") || place.contains("engine/tests/");
+        if !place.contains("receiver/engine/") || is_driver {
+            continue;
+        }
+        seen += 1;
+        for word in DRIVERS {
+            assert!(
+                !code(&text).any(|line| line.contains(word)),
+                "{place}: driven from outside, names {word}"
+            );
+        }
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]
