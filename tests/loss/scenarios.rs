@@ -243,7 +243,7 @@ fn with_one_of_two_sinks_down_nothing_is_lost() {
 /// What the daemon may hold with its defaults: `delivery.total_in_flight_bytes`, what the service may send
 /// ahead of all partitions, and the program itself with the buffers of 32 connections and what its allocator
 /// keeps for the next time.
-const MOST_RESIDENT: usize = (32 + 32 + 80) << 20;
+const MOST_RESIDENT: usize = (32 + 32 + 64) << 20;
 
 #[test]
 fn with_32_partitions_and_a_dead_sink_memory_stays_within_its_limits() {
