@@ -58,6 +58,8 @@ struct Worker<S> {
     rests: u64,
     /// Batches that may be tried again.
     rested: VecDeque<Batch>,
+    /// True when a new batch is to begin before one that has rested.
+    is_turn_of_new: bool,
     places: Places,
     breaker: Breaker,
     trouble: Trouble,
@@ -99,6 +101,7 @@ impl<S: Service> Worker<S> {
             resting: BTreeMap::new(),
             rests: 0,
             rested: VecDeque::new(),
+            is_turn_of_new: false,
             trouble: Trouble::default(),
         }
     }
@@ -178,14 +181,28 @@ impl<S: Service> Worker<S> {
             if !is_room {
                 return Wait::Event;
             }
-            let batch = match self.rested.pop_front() {
-                Some(batch) => batch,
-                None => match self.next_batch(now) {
-                    Ok(batch) => batch,
-                    Err(wait) => return wait,
-                },
+            let batch = match self.next(now) {
+                Ok(batch) => batch,
+                Err(wait) => return wait,
             };
             self.under_way.spawn(Arc::clone(&self.shipping).ship(batch));
+        }
+    }
+
+    /// The next batch: one that has rested and a new one by turns, or those that fail again and again would keep
+    /// the others out.
+    fn next(&mut self, now: Instant) -> Result<Batch, Wait> {
+        let is_turn_of_new = self.is_turn_of_new && !self.rested.is_empty();
+        if is_turn_of_new && let Ok(batch) = self.next_batch(now) {
+            self.is_turn_of_new = false;
+            return Ok(batch);
+        }
+        match self.rested.pop_front() {
+            Some(batch) => {
+                self.is_turn_of_new = true;
+                Ok(batch)
+            }
+            None => self.next_batch(now),
         }
     }
 

@@ -187,3 +187,25 @@ async fn a_pause_does_not_count_as_failing() {
     let (accepted, _, attempts) = world.finish().await;
     assert_eq!((accepted, counts.skipped(), attempts.len()), (1, 0, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_again_and_again_does_not_keep_out_what_comes_later() {
+    let pace = Pace {
+        retry: Retry {
+            first: Duration::from_millis(5),
+            limit: Duration::from_millis(20),
+            give_up: None,
+        },
+        ..pace(64, 1)
+    };
+    let mut world = World::start(pace, OnRefusal::Hold, |numbers, _| match numbers[0] {
+        0..50 => unavailable(),
+        _ => Ok(()),
+    });
+    world.send_all(50, 50).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.send(message(50, 50)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let attempts = world.attempts.lock().unwrap().concat();
+    assert!(attempts.contains(&50), "{} attempts", attempts.len());
+}
