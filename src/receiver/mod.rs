@@ -9,6 +9,7 @@
 
 mod answer;
 mod claim;
+pub(crate) mod condition;
 mod connection_string;
 mod continuity;
 mod credit;
@@ -16,6 +17,7 @@ mod encoding;
 pub mod engine;
 mod engines;
 mod error;
+mod keeper;
 mod management;
 mod own;
 mod partition;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use fe2o3_amqp::link::delivery::DeliveryFut;
 use fe2o3_amqp::link::{SendError, Sender as Link};
 use fe2o3_amqp::session::SessionHandle;
-use fe2o3_amqp::types::definitions::{self, ErrorCondition, ReceiverSettleMode, SenderSettleMode};
+use fe2o3_amqp::types::definitions::{self, ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Data, Message, Outcome};
-use fe2o3_amqp::types::primitives::{Binary, SimpleValue, Symbol};
+use fe2o3_amqp::types::primitives::{Binary, SimpleValue};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::post::{Post, PropertyValue};
 use super::{Hub, SimulateError, Summary};
 use crate::receiver::ReceiverError;
+use crate::receiver::condition;
 use crate::receiver::stock::Connection;
 
 /// Events that may be without an answer at once.
@@ -297,21 +298,16 @@ fn simple(value: PropertyValue) -> SimpleValue {
 }
 
 fn describe(error: &definitions::Error) -> String {
-    let condition = match &error.condition {
-        ErrorCondition::AmqpError(condition) => Symbol::from(condition),
-        ErrorCondition::ConnectionError(condition) => Symbol::from(condition),
-        ErrorCondition::SessionError(condition) => Symbol::from(condition),
-        ErrorCondition::LinkError(condition) => Symbol::from(condition),
-        ErrorCondition::Custom(condition) => condition.clone(),
-    };
+    let condition = condition::symbol(&error.condition);
     let description = error.description.as_deref().unwrap_or("no description");
     let description: String = description.chars().take(MOST_WORDS).collect();
-    format!("{description} ({})", condition.0)
+    format!("{description} ({condition})")
 }
 
 #[cfg(test)]
 mod tests {
-    use fe2o3_amqp::types::definitions::LinkError;
+    use fe2o3_amqp::types::definitions::{ErrorCondition, LinkError};
+    use fe2o3_amqp::types::primitives::Symbol;
 
     use super::*;
 

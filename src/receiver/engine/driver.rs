@@ -20,7 +20,8 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::fault::{Cause, Fault};
-use super::machine::{Delivery, Happening, LinkId, Machine, Options, SessionId};
+use super::happening::{Delivery, Happening, LinkId, SessionId};
+use super::machine::{Machine, Options};
 use super::mailbox::Mailboxes;
 use super::requests::{NodeId, RequestId};
 

@@ -7,6 +7,7 @@ use std::io;
 use fe2o3_amqp::types::definitions::{Error, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
 
+use crate::receiver::condition;
 use crate::receiver::encoding::Flaw;
 
 /// Why something is over.
@@ -90,15 +91,8 @@ impl From<Option<Error>> for Cause {
         let Some(error) = error else {
             return Self::PeerSilently;
         };
-        let condition = match &error.condition {
-            ErrorCondition::AmqpError(error) => Symbol::from(error),
-            ErrorCondition::ConnectionError(error) => Symbol::from(error),
-            ErrorCondition::SessionError(error) => Symbol::from(error),
-            ErrorCondition::LinkError(error) => Symbol::from(error),
-            ErrorCondition::Custom(symbol) => symbol.clone(),
-        };
         Self::Peer {
-            condition: condition.0,
+            condition: condition::symbol(&error.condition),
             description: error.description.unwrap_or_default(),
         }
     }

@@ -7,19 +7,26 @@
 //!
 //! Source: AMQP 1.0, section 2.4 (connections).
 
+mod nodes;
+mod opening;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use fe2o3_amqp::types::definitions::Error;
-use fe2o3_amqp::types::performatives::{Attach, Begin, ChannelMax, Close, End, MaxFrameSize, Open};
+use fe2o3_amqp::types::performatives::{Attach, Begin, Close, End};
 
 use super::fault::{Cause, Fault};
 use super::frame::{self, Frame};
+use super::happening::{Delivery, Happening, LinkId, SessionId};
 use super::link::End as LinkEnd;
-use super::requests::{ANSWER_CREDIT, Node, NodeId, RequestId};
+use super::receiving::Receiving;
+use super::requests::{ANSWER_CREDIT, Node};
 use super::sasl::{self, Identity};
 use super::session::{Outcome, Session, SessionPhase};
+use super::slots;
+use super::transfer::Transfer;
 
 /// The largest frame that we take, in bytes. The service sends none over 64 KiB.
 pub(super) const MAX_FRAME_SIZE: u32 = 256 * 1024;
@@ -38,11 +45,6 @@ const MAX_OUTGOING: usize = 256 * 1024;
 /// Messages that have come in part may take so many bytes, of all links together.
 const MAX_HELD: usize = 64 * 1024 * 1024;
 
-const NO_NODE: Fault = Fault {
-    condition: "amqp:not-found",
-    flaw: "there is no such node",
-};
-
 /// Who opens a connection, to whom.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -52,75 +54,6 @@ pub struct Options {
     pub hostname: String,
     /// Who one says one is.
     pub identity: Identity,
-}
-
-/// One of a connection's sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(u16);
-
-/// One of a connection's links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LinkId {
-    /// The session that carries it.
-    pub session: SessionId,
-    handle: u32,
-}
-
-impl SessionId {
-    /// Small numbers, given anew once a session is over.
-    pub(super) fn index(self) -> usize {
-        self.0.into()
-    }
-}
-
-impl LinkId {
-    /// Within its session: small numbers, given anew once a link is over.
-    pub(super) fn index(self) -> usize {
-        self.handle as usize
-    }
-}
-
-/// A message that has come, whole.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// The link it came on.
-    pub link: LinkId,
-    /// Its number in the session.
-    pub delivery_id: u32,
-    /// True where the peer does not want to hear what became of it.
-    pub settled: bool,
-    /// The message, as it was encoded.
-    pub message: Bytes,
-}
-
-impl Delivery {
-    /// About how many bytes it takes.
-    pub(super) fn size(&self) -> usize {
-        self.message.len() + size_of::<Self>()
-    }
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Happening {
-    /// The peer has opened the connection.
-    Opened,
-    /// The peer has begun a session that we began.
-    Begun(SessionId),
-    /// The peer has attached a link that we attached.
-    Attached(LinkId),
-    /// A message has come.
-    Delivered(Delivery),
-    /// A node has answered a request.
-    Answered(RequestId, Bytes),
-    /// The peer has used up its credit, or given it back, as it was told to.
-    Drained(LinkId),
-    /// A link is over.
-    Detached(LinkId, Cause),
-    /// A session is over, and with it its links.
-    Ended(SessionId, Cause),
-    /// The connection is over, and with it everything. Nothing happens after that.
-    Closed(Cause),
 }
 
 /// How far the connection has come.
@@ -266,8 +199,7 @@ impl Machine {
     /// # Errors
     /// When there are as many as there may be.
     pub fn begin(&mut self) -> Result<SessionId, Fault> {
-        let free = self.sessions.iter().position(Option::is_none);
-        let at = free.unwrap_or(self.sessions.len());
+        let at = slots::free(&self.sessions);
         let channel = u16::try_from(at).unwrap_or(u16::MAX);
         if channel > self.channel_max.min(CHANNEL_MAX) {
             return Err(Fault::limit(
@@ -281,10 +213,7 @@ impl Machine {
             &session.begin(),
             self.max_frame_size,
         )?;
-        if free.is_none() {
-            self.sessions.push(None);
-        }
-        self.sessions[at] = Some(session);
+        slots::put(&mut self.sessions, at, session);
         Ok(SessionId(channel))
     }
 
@@ -311,11 +240,7 @@ impl Machine {
         });
     }
 
-    fn on_receiving(
-        &mut self,
-        link: LinkId,
-        change: impl FnOnce(&mut super::receiving::Receiving) -> bool,
-    ) {
+    fn on_receiving(&mut self, link: LinkId, change: impl FnOnce(&mut Receiving) -> bool) {
         let Ok((session, out)) = self.session(link.session) else {
             return;
         };
@@ -386,66 +311,6 @@ impl Machine {
         }
     }
 
-    /// Attaches a pair of links to a node that answers questions; `reply_to` names the way back.
-    ///
-    /// # Errors
-    /// As [`Self::attach`].
-    pub fn attach_node(
-        &mut self,
-        session: SessionId,
-        address: &str,
-        reply_to: &str,
-    ) -> Result<NodeId, Fault> {
-        let questions = self.attach(session, Node::questions(address, reply_to))?;
-        let answers = self.attach(session, Node::answers(address, reply_to))?;
-        let node = Node::new(questions, answers, reply_to);
-        let free = self.nodes.iter().position(Option::is_none);
-        let at = free.unwrap_or(self.nodes.len());
-        if free.is_none() {
-            self.nodes.push(None);
-        }
-        self.nodes[at] = Some(node);
-        Ok(NodeId(at))
-    }
-
-    /// Detaches the links of a node.
-    pub(super) fn detach_node(&mut self, node: NodeId) {
-        if let Some(node) = self.nodes.get_mut(node.0).and_then(Option::take) {
-            self.detach(node.questions);
-            self.detach(node.answers);
-        }
-    }
-
-    /// Asks a node.
-    ///
-    /// # Errors
-    /// When the node's links are over, or too many questions wait.
-    pub fn ask(
-        &mut self,
-        node: NodeId,
-        properties: &[(&str, &str)],
-        body: fe2o3_amqp::types::primitives::Value,
-    ) -> Result<RequestId, Fault> {
-        self.requests += 1;
-        let id = RequestId(self.requests);
-        let asked = self.nodes.get_mut(node.0).and_then(Option::as_mut);
-        let asked = asked.ok_or(NO_NODE)?;
-        let question = asked.question(id, properties, body)?;
-        let questions = asked.questions;
-        self.send(questions, question)?;
-        Ok(id)
-    }
-
-    /// The links of a node: of its questions, and of its answers.
-    ///
-    /// # Errors
-    /// When there is no such node.
-    pub(super) fn links_of(&self, node: NodeId) -> Result<[LinkId; 2], Fault> {
-        let node = self.nodes.get(node.0).and_then(Option::as_ref);
-        let node = node.ok_or(NO_NODE)?;
-        Ok([node.questions, node.answers])
-    }
-
     fn session(&mut self, id: SessionId) -> Result<(&mut Session, &mut BytesMut), Fault> {
         let session = self
             .sessions
@@ -504,59 +369,10 @@ impl Machine {
         }
     }
 
-    fn take_header(&mut self) -> Result<Advance, Cause> {
-        let Some(header) = frame::take_header(&mut self.incoming) else {
-            return Ok(Advance::Starved);
-        };
-        match (self.phase, header) {
-            (Phase::SaslHeader, frame::SASL_HEADER) => self.phase = Phase::Mechanisms,
-            (Phase::Header, frame::HEADER) => {
-                let open = self.open();
-                frame::put(
-                    &mut self.outgoing,
-                    0,
-                    &open,
-                    LEAST_FRAME_SIZE.max(MAX_FRAME_SIZE),
-                )
-                .map_err(Cause::Fault)?;
-                self.phase = Phase::Opening;
-            }
-            _ => return Err(Cause::NotAmqp),
-        }
-        Ok(Advance::Quietly)
-    }
-
-    fn open(&self) -> Open {
-        Open {
-            container_id: self.options.container_id.clone(),
-            hostname: Some(self.options.hostname.clone()),
-            max_frame_size: MaxFrameSize(MAX_FRAME_SIZE),
-            channel_max: ChannelMax(CHANNEL_MAX),
-            idle_time_out: Some(IDLE_TIME_OUT.as_millis() as u32),
-            outgoing_locales: None,
-            incoming_locales: None,
-            offered_capabilities: None,
-            desired_capabilities: None,
-            properties: None,
-        }
-    }
-
-    fn opened(&mut self, open: &Open) -> Advance {
-        self.max_frame_size = open.max_frame_size.0.max(LEAST_FRAME_SIZE);
-        self.channel_max = open.channel_max.0;
-        // Half of what the peer puts up with: what is sent may be late.
-        self.heartbeat = open
-            .idle_time_out
-            .filter(|millis| *millis > 0)
-            .map(|millis| (Duration::from_millis(millis.into()) / 2).max(SHORTEST_HEARTBEAT));
-        self.phase = Phase::Open;
-        Advance::To(Happening::Opened)
-    }
-
     fn transfer(
         &mut self,
         channel: u16,
-        transfer: super::transfer::Transfer,
+        transfer: Transfer,
         payload: Bytes,
     ) -> Result<Advance, Fault> {
         let Some((id, session)) = by_theirs(&self.channels, &mut self.sessions, channel) else {
@@ -632,11 +448,7 @@ impl Machine {
         if channel > CHANNEL_MAX {
             return Err(Fault::framing("a channel is larger than agreed"));
         }
-        let at = usize::from(channel);
-        if self.channels.len() <= at {
-            self.channels.resize(at + 1, None);
-        }
-        if self.channels[at].replace(session.channel).is_some() {
+        if slots::put(&mut self.channels, channel.into(), session.channel).is_some() {
             return Err(Fault::not_allowed("a channel is given to a second session"));
         }
         session.begun(begin);
@@ -705,16 +517,6 @@ impl Machine {
                 }
             }
         })
-    }
-
-    /// A node has sent something; what answers no question that waits is passed over.
-    fn answered(&mut self, request: Option<RequestId>, delivery: Delivery) -> Advance {
-        self.accept(&delivery);
-        self.grant(delivery.link, ANSWER_CREDIT);
-        match request {
-            Some(request) => Advance::To(Happening::Answered(request, delivery.message)),
-            None => Advance::Quietly,
-        }
     }
 
     /// The peer has broken the protocol: it is told, and nothing more is heard.

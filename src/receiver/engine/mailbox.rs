@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::fault::Cause;
-use super::machine::{Delivery, Happening, LinkId, SessionId};
+use super::happening::{Delivery, Happening, LinkId, SessionId};
 use super::requests::RequestId;
 
 /// What has happened on a connection and has not been fetched yet.

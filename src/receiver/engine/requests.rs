@@ -15,7 +15,7 @@ use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::Value;
 
 use super::fault::Fault;
-use super::machine::LinkId;
+use super::happening::LinkId;
 use super::message::Message;
 use crate::receiver::encoding::cursor::Cursor;
 

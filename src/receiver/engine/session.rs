@@ -13,6 +13,7 @@ use super::fault::{Cause, Fault};
 use super::frame;
 use super::link::{End, Link, Phase};
 use super::serial;
+use super::slots;
 use super::transfer::Transfer;
 
 /// So many frames may come without a word of ours.
@@ -117,18 +118,14 @@ impl Session {
 
     /// Attaches a link, as `attach` says but for the handle; gives the handle.
     pub(super) fn attach(&mut self, mut attach: Attach, out: &mut BytesMut) -> Result<u32, Fault> {
-        let free = self.links.iter().position(Option::is_none);
-        let at = free.unwrap_or(self.links.len());
+        let at = slots::free(&self.links);
         let handle = at as u32;
         if handle > self.handle_max.min(HANDLE_MAX) {
             return Err(Fault::limit("the session has as many links as it may have"));
         }
         attach.handle = handle.into();
         frame::put(out, self.channel, &attach, self.max_frame_size)?;
-        if free.is_none() {
-            self.links.push(None);
-        }
-        self.links[at] = Some(Link::new(&attach));
+        slots::put(&mut self.links, at, Link::new(&attach));
         Ok(handle)
     }
 
@@ -161,11 +158,7 @@ impl Session {
         let Some((handle, link)) = found else {
             return Err(Fault::not_allowed("the peer attaches a link of its own"));
         };
-        let at = theirs as usize;
-        if self.handles.len() <= at {
-            self.handles.resize(at + 1, None);
-        }
-        if self.handles[at].replace(handle).is_some() {
+        if slots::put(&mut self.handles, theirs as usize, handle).is_some() {
             return Err(Fault {
                 condition: "amqp:session:handle-in-use",
                 flaw: "a handle is given to a second link",

@@ -9,7 +9,6 @@ use fe2o3_amqp::types::messaging::ApplicationProperties;
 use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::Value;
 use time::OffsetDateTime;
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::event::{PartitionId, SequenceNumber};
@@ -20,6 +19,7 @@ use crate::receiver::encoding::constructor::{Shape, shape};
 use crate::receiver::engine::{
     Body, Cause, Identity, LinkId, Message, NodeId, Options, Running, SessionId,
 };
+use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, step};
 use crate::receiver::{Config, LastEvent, management, transport};
@@ -81,7 +81,10 @@ impl Connection {
         put(&claim, &connection.wire, cbs).await?;
         if claim.is_renewable() {
             let wire = Arc::clone(&connection.wire);
-            connection.keeper = Some(Keeper::start(claim, wire, cbs));
+            connection.keeper = Some(Keeper::start(async move {
+                let failure = keep(&claim, &wire, cbs).await;
+                wire.cut_because(failure);
+            }));
         }
         Ok(connection)
     }
@@ -209,30 +212,6 @@ async fn put(claim: &Claim, wire: &Wire, cbs: NodeId) -> Result<(), Failure> {
     let (question, body) = claim.question(OffsetDateTime::now_utc());
     let answer = wire.ask(claim::NODE, cbs, &question, body).await;
     answer.map(|_| ()).map_err(|failure| claim.explain(failure))
-}
-
-/// The task that keeps a connection's claim fresh; it ends with the connection.
-#[derive(Debug)]
-struct Keeper(AbortHandle);
-
-impl Keeper {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "owned by the connection, and aborted with it"
-    )]
-    fn start(claim: Claim, wire: Arc<Wire>, cbs: NodeId) -> Self {
-        let task = async move {
-            let failure = keep(&claim, &wire, cbs).await;
-            wire.cut_because(failure);
-        };
-        Self(tokio::spawn(task).abort_handle())
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Runs until something fails.

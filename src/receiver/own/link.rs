@@ -11,7 +11,7 @@ use super::connection::Connection;
 use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::engine::{Delivery, LinkId, Message, event};
-use crate::receiver::reading::weight;
+use crate::receiver::reading::{broken, weight};
 use crate::receiver::seam::{Failure, Selector};
 use crate::receiver::step::MAX_MESSAGE_SIZE;
 use crate::receiver::{Config, place};
@@ -64,8 +64,7 @@ impl Link {
             return Err(Failure::Lost("nothing came".to_owned()));
         };
         self.connection.running().took(&delivery);
-        let message = Message::read(delivery.message)
-            .map_err(|flaw| Failure::Malformed(format!("its AMQP encoding is broken: {flaw}")))?;
+        let message = Message::read(delivery.message).map_err(broken)?;
         let event = event::read(&self.partition, &message)?;
         self.credit.take(weight(&event));
         Ok(event)

@@ -11,7 +11,6 @@ use fe2o3_amqp::session::{Session, SessionHandle};
 use fe2o3_amqp::types::primitives::Value;
 use time::OffsetDateTime;
 use tokio::io::BufReader;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::is_vague;
@@ -22,6 +21,7 @@ use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::answer::Answer;
 use crate::receiver::claim::{self, Claim, TOKEN_AGE};
 use crate::receiver::connection_string::ConnectionString;
+use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::receiver::wire::Leash;
@@ -96,7 +96,11 @@ impl Connection {
         match put_first(&claim, &mut self.handle).await {
             Ok(cbs) => {
                 let heartbeat = self.peer_idle.heartbeat();
-                self.keeper = Some(Keeper::start(cbs, claim, heartbeat, self.leash().clone()));
+                let leash = self.leash().clone();
+                self.keeper = Some(Keeper::start(async move {
+                    let failure = keep(cbs, &claim, heartbeat).await;
+                    leash.cut_because(failure);
+                }));
                 Ok(())
             }
             Err(failure) => Err(self.explained(failure).await),
@@ -214,30 +218,6 @@ async fn put(claim: &Claim, cbs: &mut Requests) -> Result<(), Failure> {
     let (question, body) = claim.question(OffsetDateTime::now_utc());
     let answer = cbs.ask(&question, body).await;
     answer.map(|_| ()).map_err(|failure| claim.explain(failure))
-}
-
-/// The task that keeps a connection alive and its claim fresh; it ends with the connection.
-#[derive(Debug)]
-struct Keeper(AbortHandle);
-
-impl Keeper {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "owned by the connection, and aborted with it"
-    )]
-    fn start(cbs: Requests, claim: Claim, heartbeat: Duration, leash: Leash) -> Self {
-        let task = async move {
-            let failure = keep(cbs, &claim, heartbeat).await;
-            leash.cut_because(failure);
-        };
-        Self(tokio::spawn(task).abort_handle())
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Runs until something fails.

@@ -9,22 +9,15 @@ use fe2o3_amqp::link::{
 };
 use fe2o3_amqp::session::BeginError;
 use fe2o3_amqp::transport;
-use fe2o3_amqp::types::definitions::{Error as AmqpError, ErrorCondition};
-use fe2o3_amqp::types::primitives::Symbol;
+use fe2o3_amqp::types::definitions::Error as AmqpError;
 
+use crate::receiver::condition;
 use crate::receiver::seam::Failure;
 
 impl From<AmqpError> for Failure {
     fn from(error: AmqpError) -> Self {
-        let condition = match &error.condition {
-            ErrorCondition::AmqpError(error) => Symbol::from(error),
-            ErrorCondition::ConnectionError(error) => Symbol::from(error),
-            ErrorCondition::SessionError(error) => Symbol::from(error),
-            ErrorCondition::LinkError(error) => Symbol::from(error),
-            ErrorCondition::Custom(symbol) => symbol.clone(),
-        };
         Self::Condition {
-            condition: condition.0,
+            condition: condition::symbol(&error.condition),
             description: error.description.unwrap_or_default(),
         }
     }
@@ -201,7 +194,9 @@ impl From<transport::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use fe2o3_amqp::types::definitions::{ConnectionError as ConnectionCondition, LinkError};
+    use fe2o3_amqp::types::definitions::{
+        ConnectionError as ConnectionCondition, ErrorCondition, LinkError,
+    };
 
     use super::*;
 

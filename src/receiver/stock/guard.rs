@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::heartbeat::Listener;
 use crate::receiver::encoding::Flaw;
 use crate::receiver::encoding::walk::{Subject, Walk};
+use crate::receiver::reading::broken;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{MAX_FRAME_SIZE, MAX_MESSAGE_SIZE};
 use crate::receiver::wire::Leash;
@@ -210,7 +211,7 @@ impl Follower {
             Place::Performative => self.performative(&mut bytes[..room]),
             Place::Payload { delivery, is_last } => {
                 let walk = &mut self.deliveries[delivery].walk;
-                walk.feed(&mut bytes[..room]).map_err(broken_message)?;
+                walk.feed(&mut bytes[..room]).map_err(broken)?;
                 self.left -= room;
                 self.end_payload(delivery, is_last)?;
                 Ok(room)
@@ -361,7 +362,7 @@ impl Follower {
         if is_last {
             let Delivery { walk, .. } = self.deliveries.swap_remove(delivery);
             if !walk.is_whole() {
-                return Err(broken_message("it ends within a value"));
+                return Err(broken("it ends within a value"));
             }
             self.spare = Some(walk);
         }
@@ -391,10 +392,6 @@ impl Follower {
 
 fn broken_frame(flaw: Flaw) -> Failure {
     Failure::Lost(format!("a frame cannot be read: {flaw}"))
-}
-
-fn broken_message(flaw: Flaw) -> Failure {
-    Failure::Malformed(format!("its AMQP encoding is broken: {flaw}"))
 }
 
 #[cfg(test)]

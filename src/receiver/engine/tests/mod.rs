@@ -19,7 +19,8 @@ use fe2o3_amqp::types::primitives::{Array, Symbol};
 use fe2o3_amqp::types::sasl::{SaslCode, SaslMechanisms, SaslOutcome};
 
 use super::frame;
-use super::machine::{Happening, LinkId, Machine, Options, SessionId};
+use super::happening::{Happening, LinkId, SessionId};
+use super::machine::{Machine, Options};
 use super::sasl::Identity;
 
 /// What the peer takes.
