@@ -1,8 +1,9 @@
 //! The AMQP engine's connection against a peer that sends anything: it must neither panic, nor spin, nor grow.
 //!
-//!     RUSTC_BOOTSTRAP=1 cargo fuzz run machine
+//!     cargo +nightly fuzz run machine fuzz/corpus/machine fuzz/seeds/machine
 //!
-//! The first byte says how much of a valid beginning the peer has, and in what pieces its bytes come.
+//! The first byte says how much of a valid beginning the peer has, in what pieces its bytes come, and whether
+//! they are a stream or the bodies of frames, whose heads are put before them: [`framed`].
 #![no_main]
 
 use std::sync::OnceLock;
@@ -23,10 +24,12 @@ fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else {
         return;
     };
-    let begun: &[u8] = match first & 3 {
-        0 => &[],
-        1 => &beginning()[..26 + 8],
-        _ => beginning(),
+    let whole = framed(bytes);
+    let (begun, bytes): (&[u8], &[u8]) = match first & 3 {
+        0 => (&[], bytes),
+        1 => (&beginning()[..26 + 8], bytes),
+        2 => (beginning(), bytes),
+        _ => (beginning(), &whole),
     };
     let mut user = User::new();
     user.hear(begun);
@@ -40,6 +43,18 @@ fuzz_target!(|data: &[u8]| {
     user.pass(Duration::from_secs(61));
     assert!(user.is_over, "a silent peer is not given up");
 });
+
+/// Frames, of which each is described by the length of its body, its channel, and its body.
+fn framed(mut bytes: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    while let [length, channel, rest @ ..] = bytes {
+        let (body, next) = rest.split_at(rest.len().min(usize::from(*length)));
+        head(&mut frames, body.len(), 0, u16::from(*channel));
+        frames.extend_from_slice(body);
+        bytes = next;
+    }
+    frames
+}
 
 /// Whoever uses the machine, and answers to what happens.
 struct User {
@@ -219,14 +234,33 @@ fn beginning() -> &'static [u8] {
             };
             frame(&mut out, 0, 0, &answer);
         }
+        let answer = Attach {
+            name: "here-sender".to_owned(),
+            handle: 2.into(),
+            role: Role::Receiver,
+            ..attach(0)
+        };
+        frame(&mut out, 0, 0, &answer);
+        let answer = Attach {
+            name: "here-receiver".to_owned(),
+            handle: 3.into(),
+            role: Role::Sender,
+            initial_delivery_count: Some(0),
+            ..attach(0)
+        };
+        frame(&mut out, 0, 0, &answer);
         out
     })
 }
 
 fn frame(out: &mut Vec<u8>, kind: u8, channel: u16, body: &impl Serialize) {
     let body = serde_amqp::to_vec(body).expect("a frame");
-    out.extend_from_slice(&(8 + body.len() as u32).to_be_bytes());
+    head(out, body.len(), kind, channel);
+    out.extend_from_slice(&body);
+}
+
+fn head(out: &mut Vec<u8>, size: usize, kind: u8, channel: u16) {
+    out.extend_from_slice(&(8 + size as u32).to_be_bytes());
     out.extend_from_slice(&[2, kind]);
     out.extend_from_slice(&channel.to_be_bytes());
-    out.extend_from_slice(&body);
 }

@@ -93,6 +93,14 @@ impl Link {
         }
     }
 
+    /// Bytes of a message that has come in part.
+    pub(super) fn held(&self) -> usize {
+        match &self.end {
+            End::Receiving(receiving) => receiving.held(),
+            End::Sending(_) => 0,
+        }
+    }
+
     /// True while it may be used.
     pub(super) fn is_attached(&self) -> bool {
         matches!(self.phase, Phase::Attached(_))

@@ -84,6 +84,10 @@ pub struct Machine {
     channels: Vec<Option<u16>>,
     nodes: Vec<Option<Node>>,
     requests: u64,
+    /// Our channels of the sessions that have accepted something and not told it.
+    untold: Vec<u16>,
+    /// Bytes of messages that have come in part.
+    held: usize,
     /// What the peer takes.
     max_frame_size: u32,
     channel_max: u16,
@@ -105,6 +109,8 @@ impl Machine {
             channels: Vec::new(),
             nodes: Vec::new(),
             requests: 0,
+            untold: Vec::new(),
+            held: 0,
             max_frame_size: LEAST_FRAME_SIZE,
             channel_max: CHANNEL_MAX,
             heartbeat: None,
@@ -135,9 +141,11 @@ impl Machine {
 
     /// What is to be sent.
     pub fn take_outgoing(&mut self, now: Instant) -> BytesMut {
-        for session in self.sessions.iter_mut().flatten() {
-            // What cannot be told now is told when the session ends.
-            session.tell_accepted(&mut self.outgoing).ok();
+        for channel in self.untold.drain(..) {
+            if let Some(Some(session)) = self.sessions.get_mut(usize::from(channel)) {
+                // What cannot be told now is told when the session ends.
+                session.tell_accepted(&mut self.outgoing).ok();
+            }
         }
         if !self.outgoing.is_empty() {
             self.said = now;
@@ -261,10 +269,13 @@ impl Machine {
         if delivery.settled {
             return;
         }
-        if let Ok((session, out)) = self.session(delivery.link.session)
-            && let Err(fault) = session.accept(delivery.delivery_id, out)
-        {
-            self.fail(fault);
+        let Ok((session, out)) = self.session(delivery.link.session) else {
+            return;
+        };
+        match session.accept(delivery.delivery_id, out) {
+            Ok(true) => self.untold.push(delivery.link.session.0),
+            Ok(false) => {}
+            Err(fault) => self.fail(fault),
         }
     }
 
@@ -383,7 +394,10 @@ impl Machine {
         if session.phase != SessionPhase::Begun {
             return Ok(Advance::Quietly);
         }
-        let outcome = match session.transfer(&transfer, payload) {
+        let before = session.held();
+        let taken = session.transfer(&transfer, payload);
+        self.held = self.held - before + session.held();
+        let outcome = match taken {
             Ok(Ok(outcome)) => outcome,
             Ok(Err((handle, fault))) => {
                 session.detach(handle, Some(fault.error()), &mut self.outgoing)?;
@@ -393,18 +407,10 @@ impl Machine {
             Err(fault) => return self.end_with(id, fault),
         };
         session.renew(&mut self.outgoing)?;
-        if transfer.more {
-            self.check_held()?;
+        if self.held > MAX_HELD {
+            return Err(Fault::limit("too many bytes of messages have come in part"));
         }
         Ok(self.become_of(id, outcome))
-    }
-
-    fn check_held(&self) -> Result<(), Fault> {
-        let held: usize = self.sessions.iter().flatten().map(Session::held).sum();
-        if held <= MAX_HELD {
-            return Ok(());
-        }
-        Err(Fault::limit("too many bytes of messages have come in part"))
     }
 
     /// Frames that are not events.
@@ -427,12 +433,14 @@ impl Machine {
             return Ok(Advance::Quietly);
         }
         let out = &mut self.outgoing;
+        let before = session.held();
         let outcome = match frame {
             Frame::Attach(_, attach) => session.attached(&attach),
             Frame::Flow(_, flow) => session.flowed(&flow, out),
             Frame::Detach(_, detach) => session.detached(*detach, out),
             _ => Ok(Outcome::Nothing),
         };
+        self.held = self.held - before + session.held();
         match outcome {
             Ok(outcome) => Ok(self.become_of(id, outcome)),
             Err(fault) => self.end_with(id, fault),
@@ -466,6 +474,7 @@ impl Machine {
         if !is_answer {
             session.end(None, &mut self.outgoing)?;
         }
+        self.held -= session.held();
         self.sessions[usize::from(id.0)] = None;
         self.channels[usize::from(channel)] = None;
         if is_answer {

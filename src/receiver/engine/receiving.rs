@@ -157,7 +157,7 @@ impl Receiving {
     }
 
     fn go_on(&mut self, transfer: &Transfer, payload: Bytes) -> Result<Option<Whole>, Fault> {
-        self.check_size(self.held() + payload.len())?;
+        let size = self.held() + payload.len();
         let Some(mut partial) = self.partial.take() else {
             return Ok(None);
         };
@@ -172,6 +172,7 @@ impl Receiving {
         if transfer.aborted {
             return Ok(None);
         }
+        self.check_size(size)?;
         partial.settled |= transfer.settled.unwrap_or(false);
         partial.push(payload);
         if transfer.more {

@@ -39,6 +39,7 @@ pub(super) struct Session {
     handles: Vec<Option<u32>>,
     /// Deliveries accepted and not yet told, from the first to the last of them.
     accepted: Option<(u32, u32)>,
+    held: usize,
     max_frame_size: u32,
 }
 
@@ -88,6 +89,7 @@ impl Session {
             links: Vec::new(),
             handles: Vec::new(),
             accepted: None,
+            held: 0,
             max_frame_size,
         }
     }
@@ -135,13 +137,7 @@ impl Session {
 
     /// Bytes of messages that have come in part.
     pub(super) fn held(&self) -> usize {
-        let links = self.links.iter().flatten();
-        links
-            .map(|link| match &link.end {
-                End::Receiving(receiving) => receiving.held(),
-                End::Sending(_) => 0,
-            })
-            .sum()
+        self.held
     }
 
     /// The peer has attached.
@@ -186,7 +182,13 @@ impl Session {
         self.next_incoming = self.next_incoming.wrapping_add(1);
         let (handle, link) = self.by_theirs(transfer.handle)?;
         let taken = match (&mut link.end, link.phase) {
-            (End::Receiving(receiving), Phase::Attached(_)) => receiving.take(transfer, payload),
+            (End::Receiving(receiving), Phase::Attached(_)) => {
+                let before = receiving.held();
+                let taken = receiving.take(transfer, payload);
+                let after = receiving.held();
+                self.held = self.held - before + after;
+                taken
+            }
             (_, Phase::Detaching(_)) => return Ok(Ok(Outcome::Nothing)),
             _ => Err(Fault::not_allowed(
                 "a transfer came on a link that takes none",
@@ -281,8 +283,9 @@ impl Session {
         self.flow(None, out)
     }
 
-    /// Accepts a delivery, together with those next to it.
-    pub(super) fn accept(&mut self, delivery_id: u32, out: &mut BytesMut) -> Result<(), Fault> {
+    /// Accepts a delivery, together with those next to it; true where it is the first that is not told.
+    pub(super) fn accept(&mut self, delivery_id: u32, out: &mut BytesMut) -> Result<bool, Fault> {
+        let is_first = self.accepted.is_none();
         match &mut self.accepted {
             Some((_, last)) if delivery_id == last.wrapping_add(1) => *last = delivery_id,
             None => self.accepted = Some((delivery_id, delivery_id)),
@@ -291,7 +294,7 @@ impl Session {
                 self.accepted = Some((delivery_id, delivery_id));
             }
         }
-        Ok(())
+        Ok(is_first)
     }
 
     /// Tells the peer what was accepted.
@@ -386,6 +389,8 @@ impl Session {
     ) -> Result<Outcome, Fault> {
         let (handle, link) = self.by_theirs(detach.handle.0)?;
         let is_answer = matches!(link.phase, Phase::Detaching(_));
+        let held = link.held();
+        self.held -= held;
         self.links[handle as usize] = None;
         self.handles[detach.handle.0 as usize] = None;
         if is_answer {

@@ -440,3 +440,76 @@ fn the_window_of_a_session_is_renewed_before_it_is_used_up() {
         .filter(|frame| frame.0 == 0x13);
     assert!((8..12).contains(&(flows.count())));
 }
+
+#[test]
+fn what_has_come_in_part_is_bounded_for_all_links_together() {
+    let (mut client, mut peer) = attached(1, 800, 1);
+    for link in 0..800 {
+        peer.transfer(&part(link));
+        client.hear(&peer.bytes.split());
+    }
+    let last = client.story.last().unwrap();
+    assert!(last.starts_with("closed: Fault"), "{last}");
+    assert!(last.contains("have come in part"), "{last}");
+}
+
+#[test]
+fn what_has_come_in_part_and_is_given_up_does_not_count() {
+    for ending in ["abort", "detach", "end"] {
+        let (mut client, mut peer) = attached(1, 1, 1);
+        // Together far more than may have come in part.
+        for _ in 0..1000 {
+            peer.transfer(&part(0));
+            match ending {
+                "abort" => peer.transfer(&Sent {
+                    is_continuation: true,
+                    aborted: true,
+                    ..part(0)
+                }),
+                "detach" => peer.detach(0, 0, None),
+                _ => peer.end(0, None),
+            }
+            client.hear(&peer.bytes.split());
+            match ending {
+                "abort" => client.machine.grant(client.attached[0], 1),
+                "detach" => drop(
+                    client
+                        .machine
+                        .attach(client.begun[0], attach(0, 0))
+                        .unwrap(),
+                ),
+                _ => {
+                    client.begun.clear();
+                    client.machine.begin().unwrap();
+                    peer.begin(0);
+                }
+            }
+            if ending != "abort" {
+                peer.attach(0, 0, true);
+                client.hear(&peer.bytes.split());
+                assert!(
+                    client.happened_last("attached"),
+                    "{:?}",
+                    client.story.last()
+                );
+            }
+        }
+        peer.transfer(&Sent::default());
+        client.hear(&peer.bytes);
+        assert!(
+            client.happened_last("delivered"),
+            "{:?}",
+            client.story.last()
+        );
+    }
+}
+
+/// The first 90 kB of a message.
+fn part(link: u32) -> Sent {
+    Sent {
+        link,
+        more: true,
+        payload: vec![0; 90_000],
+        ..Sent::default()
+    }
+}
