@@ -22,6 +22,10 @@ use crate::receiver::seam::Failure;
 /// So many properties are looked through for a name one by one; of more, an index is made.
 const FEW: usize = 32;
 
+/// A body smaller than this is copied: as a slice of what was read it would keep all of that, some 128 KiB, for
+/// as long as a sink has not taken the event.
+const SMALL: usize = 64 * 1024;
+
 /// Reads a message. Its body may be unreadable, its position may not.
 pub(in crate::receiver) fn read(
     partition: &PartitionId,
@@ -44,12 +48,20 @@ pub(in crate::receiver) fn read(
 fn body(body: message::Body) -> Body {
     match body {
         message::Body::None => reading::no_body(),
-        message::Body::Data(bytes) => Body::Bytes(bytes),
+        message::Body::Data(bytes) => Body::Bytes(apart(bytes)),
         message::Body::Sequence(elements) => reading::sequence(elements),
         message::Body::Value(encoded) => match content(&encoded) {
-            Some(bytes) => Body::Bytes(bytes),
+            Some(bytes) => Body::Bytes(apart(bytes)),
             None => reading::unreadable_value(encoded),
         },
+    }
+}
+
+/// Keeps no more than these bytes themselves, or not much more.
+fn apart(bytes: Bytes) -> Bytes {
+    match bytes.len() < SMALL {
+        true => Bytes::copy_from_slice(&bytes),
+        false => bytes,
     }
 }
 

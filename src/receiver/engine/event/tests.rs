@@ -117,13 +117,17 @@ fn of_a_name_that_comes_twice_the_last_value_is_in_the_first_place() {
 }
 
 #[test]
-fn a_large_text_stays_a_part_of_the_message() {
-    let size = 5000_u32.to_be_bytes();
-    let value = [&[0xb1][..], &size, &[b'x'; 5000]].concat();
-    let bytes = Bytes::from([POSITION, &section(0x77, &value)].concat());
-    let message = Message::read(bytes.clone()).unwrap();
-    let event = read(&PartitionId::new("0"), &message).unwrap();
-    assert_eq!(event.body.bytes(), [b'x'; 5000]);
-    let first = event.body.bytes().as_ptr();
-    assert!(bytes.as_ptr_range().contains(&first));
+fn a_large_body_stays_a_part_of_the_message_and_a_small_one_does_not_keep_it() {
+    let check = |size: usize, is_part: bool| {
+        let value = [&[0xb1][..], &(size as u32).to_be_bytes(), &vec![b'x'; size]].concat();
+        let bytes = Bytes::from([POSITION, &section(0x77, &value)].concat());
+        let message = Message::read(bytes.clone()).unwrap();
+        let event = read(&PartitionId::new("0"), &message).unwrap();
+        assert_eq!(event.body.bytes(), vec![b'x'; size]);
+        let first = event.body.bytes().as_ptr();
+        assert_eq!(bytes.as_ptr_range().contains(&first), is_part, "{size}");
+    };
+    check(5000, false);
+    check(SMALL - 1, false);
+    check(SMALL, true);
 }
