@@ -6,7 +6,7 @@
 //! A `{}` in NODE stands for the numbers from 0 to LINKS - 1 (environment, 1): so many links are attached, on one
 //! connection. AMQP_USER and AMQP_PASSWORD are sent by SASL PLAIN, where they are set. SETTLED=0 lets the
 //! server wait for a word on each message. REATTACH=N detaches each link after N messages, and attaches it
-//! again. Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
+//! again; with SESSIONS=1 on a session of its own, after the last one was ended. Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
 #![expect(
     clippy::print_stdout,
     reason = "what it prints is what it is asked for"
@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         count: count.parse()?,
         credit,
         reattach: variable("REATTACH")?.unwrap_or(u64::MAX),
+        has_own_sessions: variable("SESSIONS")? == Some(1),
         is_settled: variable("SETTLED")? != Some(0),
     };
     let links = variable("LINKS")?.unwrap_or(1);
@@ -69,6 +70,7 @@ struct Plan {
     count: u64,
     credit: u32,
     reattach: u64,
+    has_own_sessions: bool,
     is_settled: bool,
 }
 
@@ -160,7 +162,7 @@ fn told(cause: Cause) -> String {
 
 async fn read(
     running: &Running,
-    session: SessionId,
+    mut session: SessionId,
     plan: &Plan,
     number: u64,
     seen: mpsc::Sender<Seen>,
@@ -190,6 +192,10 @@ async fn read(
             }
         }
         running.detach(link);
+        if plan.has_own_sessions {
+            running.end(session);
+            session = running.begin().await?;
+        }
     }
 }
 

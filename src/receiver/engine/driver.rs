@@ -102,7 +102,8 @@ impl Running {
     pub async fn attach(&self, session: SessionId, attach: Attach) -> Result<LinkId, Cause> {
         let link = self.tell(|state| {
             let link = state.machine.attach(session, attach)?;
-            state.mailboxes.renew(link);
+            let unread = state.mailboxes.renew(link);
+            self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
             Ok(link)
         })?;
         self.wait(|state| state.mailboxes.attached(link)).await?;
@@ -119,9 +120,10 @@ impl Running {
         let (node, links) = self.tell(|state| {
             let node = state.machine.attach_node(session, address, reply_to)?;
             let links = state.machine.links_of(node)?;
-            links
-                .into_iter()
-                .for_each(|link| state.mailboxes.renew(link));
+            for link in links {
+                let unread = state.mailboxes.renew(link);
+                self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
+            }
             Ok((node, links))
         })?;
         for link in links {
@@ -188,7 +190,8 @@ impl Running {
         .await
     }
 
-    /// A delivery was taken out of the queue: there is room for the next, and it is accepted.
+    /// A delivery was taken out of the queue: there is room for the next, and it is accepted. What a reader throws
+    /// away, of a link that it does not detach, is to be told too.
     pub fn took(&self, delivery: &Delivery) {
         let size = delivery.size();
         let before = self.shared.unread.fetch_sub(size, Ordering::Relaxed);
@@ -202,9 +205,27 @@ impl Running {
         }
     }
 
-    /// Detaches a link; what still comes on it is passed over.
+    /// Detaches a link; what has come on it and was not fetched, and what still comes, is passed over.
     pub fn detach(&self, link: LinkId) {
-        self.shared.lock().machine.detach(link);
+        let mut state = self.shared.lock();
+        state.machine.detach(link);
+        let unread = state.mailboxes.renew(link);
+        drop(state);
+        self.passed_over(unread);
+    }
+
+    /// Ends a session, and with it its links, as [`Self::detach`] does.
+    pub fn end(&self, session: SessionId) {
+        let mut state = self.shared.lock();
+        state.machine.end(session);
+        let unread = state.mailboxes.renew_session(session);
+        drop(state);
+        self.passed_over(unread);
+    }
+
+    /// So many bytes of messages are not going to be fetched.
+    fn passed_over(&self, unread: usize) {
+        self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
         self.shared.told.notify_one();
     }
 

@@ -141,16 +141,20 @@ impl Machine {
 
     /// What is to be sent.
     pub fn take_outgoing(&mut self, now: Instant) -> BytesMut {
-        for channel in self.untold.drain(..) {
-            if let Some(Some(session)) = self.sessions.get_mut(usize::from(channel)) {
-                // What cannot be told now is told when the session ends.
-                session.tell_accepted(&mut self.outgoing).ok();
-            }
-        }
+        self.tell_accepted();
         if !self.outgoing.is_empty() {
             self.said = now;
         }
         self.outgoing.split()
+    }
+
+    fn tell_accepted(&mut self) {
+        for channel in self.untold.drain(..) {
+            if let Some(Some(session)) = self.sessions.get_mut(usize::from(channel)) {
+                // Small as the frame is, any peer takes it.
+                session.tell_accepted(&mut self.outgoing).ok();
+            }
+        }
     }
 
     /// True when nothing will ever happen again.
@@ -537,6 +541,7 @@ impl Machine {
     }
 
     fn say_close(&mut self, error: Option<Error>) {
+        self.tell_accepted();
         self.phase = Phase::Closing;
         let close = Close { error };
         if let Err(fault) = frame::put(&mut self.outgoing, 0, &close, self.max_frame_size) {

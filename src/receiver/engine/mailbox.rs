@@ -90,9 +90,15 @@ impl Mailboxes {
         &mut links[link.index()]
     }
 
-    /// Makes a mailbox that had another link before fit for a new one.
-    pub(super) fn renew(&mut self, link: LinkId) {
-        *self.link(link) = Mailbox::default();
+    /// Makes a mailbox that had another link before fit for a new one; gives the bytes that nobody has fetched.
+    pub(super) fn renew(&mut self, link: LinkId) -> usize {
+        std::mem::take(self.link(link)).unread()
+    }
+
+    /// The same for all links of a session.
+    pub(super) fn renew_session(&mut self, session: SessionId) -> usize {
+        let links = self.links.get_mut(session.index()).map(std::mem::take);
+        links.iter().flatten().map(Mailbox::unread).sum()
     }
 
     /// Whether a session was begun, or why not.
@@ -174,6 +180,11 @@ impl Mailboxes {
 }
 
 impl Mailbox {
+    /// Bytes of messages that nobody has fetched.
+    fn unread(&self) -> usize {
+        self.deliveries.iter().map(Delivery::size).sum()
+    }
+
     fn end(&mut self, cause: &Cause) {
         self.over.get_or_insert_with(|| cause.clone());
         if let Some(waker) = self.waiting.take() {

@@ -373,6 +373,7 @@ impl Session {
             return Ok(());
         }
         link.phase = Phase::Detaching(link.remote_handle());
+        self.tell_accepted(out)?;
         let detach = Detach {
             handle: handle.into(),
             closed: true,
@@ -413,6 +414,7 @@ impl Session {
         if self.phase == SessionPhase::Ending {
             return Ok(());
         }
+        self.tell_accepted(out)?;
         self.phase = SessionPhase::Ending;
         frame::put(
             out,

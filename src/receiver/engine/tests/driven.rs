@@ -27,7 +27,7 @@ fn options() -> Options {
 }
 
 /// A peer that answers whatever it is asked, and sends events of this size for as long as it has credit; each
-/// begins with its number. Gives how many it could send.
+/// begins with its number. Counts how many it could send on the link attached last.
 async fn serve(mut stream: DuplexStream, size: usize, sent: Arc<AtomicUsize>) -> io::Result<()> {
     let mut peer = Peer::open(Some(1000));
     let mut heard = Vec::new();
@@ -45,6 +45,7 @@ async fn serve(mut stream: DuplexStream, size: usize, sent: Arc<AtomicUsize>) ->
                     let attach: Attach = serde_amqp::from_slice(&body).unwrap();
                     let (_, link) = attach.name.split_once('-').unwrap();
                     peer.attach(channel, link.parse().unwrap(), true);
+                    sent.store(0, Ordering::SeqCst);
                 }
                 0x13 => {
                     let flow: Flow = serde_amqp::from_slice(&body).unwrap();
@@ -53,6 +54,7 @@ async fn serve(mut stream: DuplexStream, size: usize, sent: Arc<AtomicUsize>) ->
                         let mut payload = id.to_be_bytes().to_vec();
                         payload.resize(size.max(4), 0);
                         peer.transfer(&Sent {
+                            session: channel,
                             id,
                             payload,
                             ..Sent::default()
@@ -61,6 +63,8 @@ async fn serve(mut stream: DuplexStream, size: usize, sent: Arc<AtomicUsize>) ->
                         sent.fetch_add(1, Ordering::SeqCst);
                     }
                 }
+                0x16 => peer.detach(channel, 0, None),
+                0x17 => peer.end(channel, None),
                 0x18 => peer.close(None),
                 _ => {}
             }
@@ -166,12 +170,10 @@ async fn a_receive_that_is_dropped_again_and_again_loses_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_reader_that_does_not_read_is_not_read_ahead_of_without_end() {
-    let driven = driven(64 * 1024, 10_000, 100_000).await;
-    driven.running.grant(driven.link, 10_000, 0);
+/// How many were sent when no more could be.
+async fn standstill(sent: &AtomicUsize) -> usize {
     let mut before = usize::MAX;
-    let sent = || driven.sent.load(Ordering::SeqCst);
+    let sent = || sent.load(Ordering::SeqCst);
     timeout(PATIENCE, async {
         while sent() != before || sent() == 0 {
             before = sent();
@@ -182,6 +184,39 @@ async fn a_reader_that_does_not_read_is_not_read_ahead_of_without_end() {
     })
     .await
     .unwrap();
+    before
+}
+
+#[tokio::test]
+async fn what_lies_unread_on_a_link_that_is_over_takes_no_room() {
+    for ending in ["detach", "end"] {
+        let mut driven = driven(64 * 1024, 10_000, 100_000).await;
+        driven.running.grant(driven.link, 200, 0);
+        assert!(standstill(&driven.sent).await < 200);
+        let mut session = driven.link.session;
+        match ending {
+            "detach" => driven.running.detach(driven.link),
+            _ => {
+                driven.running.end(session);
+                session = driven.running.begin().await.unwrap();
+            }
+        }
+        let name = attach(session.index() as u16, 0);
+        let again = driven.running.attach(session, name);
+        driven.link = timeout(PATIENCE, again).await.unwrap().unwrap();
+        driven.running.grant(driven.link, 100, 0);
+        let mut queue = VecDeque::new();
+        timeout(PATIENCE, take(&driven, &mut queue, 0, 100))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_is_not_read_ahead_of_without_end() {
+    let driven = driven(64 * 1024, 10_000, 100_000).await;
+    driven.running.grant(driven.link, 10_000, 0);
+    let before = standstill(&driven.sent).await;
     // The bound, one read, and what the wire holds.
     let most = 100_000 + 256 * 1024 + 64 * 1024;
     assert!(before * 10_000 <= most, "{before}");

@@ -513,3 +513,26 @@ fn part(link: u32) -> Sent {
         ..Sent::default()
     }
 }
+
+#[test]
+fn what_was_accepted_is_told_before_goodbye() {
+    for (goodbye, code) in [("detach", 0x16), ("end", 0x17), ("close", 0x18)] {
+        let (mut client, mut peer) = attached(1, 1, 10);
+        peer.transfer(&Sent {
+            unsettled: true,
+            ..Sent::default()
+        });
+        client.machine.incoming().extend_from_slice(&peer.bytes);
+        let happening = client.machine.step().unwrap();
+        client.happened(happening);
+        client.sent.clear();
+        match goodbye {
+            "detach" => client.machine.detach(client.attached[0]),
+            "end" => client.machine.end(client.begun[0]),
+            _ => client.machine.close(),
+        }
+        client.say();
+        let codes: Vec<u8> = frames(&client.sent).iter().map(|frame| frame.0).collect();
+        assert_eq!(codes, [0x15, code], "{goodbye}");
+    }
+}
