@@ -13,9 +13,11 @@
 )]
 
 use std::alloc::System;
+
 use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataverse_listener::receiver::engine::{
@@ -28,7 +30,7 @@ use fe2o3_amqp::types::performatives::Attach;
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -82,6 +84,20 @@ struct Seen {
     sum: u64,
 }
 
+/// What came on all links, and what that cost.
+struct Total {
+    seen: Mutex<Seen>,
+    /// When the first message came.
+    start: OnceLock<(Instant, Duration, Region<'static, System>)>,
+    is_done: Notify,
+}
+
+impl Total {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 async fn receive(address: &str, plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -100,38 +116,21 @@ async fn receive(address: &str, plan: &Plan, links: u64) -> Result<(), Box<dyn E
     let running = Running::start(stream, options, BOUND);
     running.opened().await.map_err(told)?;
     let session = running.begin().await.map_err(told)?;
-    let (seen, mut all) = mpsc::channel(1);
-    let mut total = Seen::default();
-    let work = async {
-        let readers = (0..links).map(|number| read(&running, session, plan, number, seen.clone()));
-        futures_util::future::join_all(readers).await
+    let total = Total {
+        seen: Mutex::default(),
+        start: OnceLock::new(),
+        is_done: Notify::new(),
     };
-    let counting = async {
-        let mut start = None;
-        while total.messages < plan.count
-            && let Some(batch) = all.recv().await
-        {
-            let Seen {
-                messages,
-                bytes,
-                sum,
-            } = batch;
-            start.get_or_insert_with(|| (Instant::now(), cpu(), Region::new(ALLOCATOR)));
-            total.messages += messages;
-            total.bytes += bytes;
-            total.sum += sum;
-        }
-        start
-    };
-    let start = tokio::select! {
-        results = work => {
+    let readers = (0..links).map(|number| read(&running, session, plan, number, &total));
+    tokio::select! {
+        results = futures_util::future::join_all(readers) => {
             results.into_iter().collect::<Result<Vec<()>, Cause>>().map_err(told)?;
             return Err("every link has ended".into());
         }
-        start = counting => start,
-    };
-    if let Some((wall, used, region)) = start {
-        report(&total, wall.elapsed(), cpu() - used, &region);
+        () = total.is_done.notified() => {}
+    }
+    if let Some((wall, used, region)) = total.start.get() {
+        report(&total.lock(), wall.elapsed(), cpu() - *used, region);
     }
     running.close().await;
     Ok(())
@@ -165,7 +164,7 @@ async fn read(
     mut session: SessionId,
     plan: &Plan,
     number: u64,
-    seen: mpsc::Sender<Seen>,
+    total: &Total,
 ) -> Result<(), Cause> {
     let mut life = 0;
     loop {
@@ -181,14 +180,17 @@ async fn read(
                 ahead = most;
             }
             running.receive(link, &mut queue).await?;
-            let mut batch = Seen::default();
+            let start = || (Instant::now(), cpu(), Region::new(ALLOCATOR));
+            total.start.get_or_init(start);
+            let count = queue.len() as u64;
+            let mut seen = total.lock();
             while let Some(delivery) = queue.pop_front() {
-                take(running, &delivery, &mut batch);
+                take(running, &delivery, &mut seen);
             }
-            left = left.saturating_sub(batch.messages);
-            ahead = ahead.saturating_sub(batch.messages as u32);
-            if seen.send(batch).await.is_err() {
-                return Ok(());
+            left = left.saturating_sub(count);
+            ahead = ahead.saturating_sub(count as u32);
+            if seen.messages >= plan.count {
+                total.is_done.notify_one();
             }
         }
         running.detach(link);

@@ -1,6 +1,7 @@
 //! The AMQP engine's connection against a peer that sends anything: it must neither panic, nor spin, nor grow.
 //!
 //!     cargo +nightly fuzz run machine fuzz/corpus/machine fuzz/seeds/machine
+//!     cargo fuzz run --sanitizer none machine fuzz/corpus/machine fuzz/seeds/machine
 //!
 //! The first byte says how much of a valid beginning the peer has, in what pieces its bytes come, and whether
 //! they are a stream or the bodies of frames, whose heads are put before them: [`framed`].
