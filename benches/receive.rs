@@ -140,14 +140,25 @@ fn report(total: &Seen, wall: Duration, used: Duration, region: &Region<'_, Syst
     let events = total.messages as f64;
     let change = region.change();
     println!(
-        "{} messages, {} bytes, sum {}; {:.0} events/s, {:.2} us/event, {:.2} allocations/event",
+        "{} messages, {} bytes, sum {}; {:.0} events/s, {:.2} us/event, {:.2} allocations/event, \
+         {} MiB resident at most",
         total.messages,
         total.bytes,
         total.sum,
         events / wall.as_secs_f64(),
         used.as_secs_f64() * 1e6 / events,
         (change.allocations + change.reallocations) as f64 / events,
+        most_resident().map_or_else(|| "?".to_owned(), |kibibytes| (kibibytes >> 10).to_string()),
     );
+}
+
+/// The most memory that this process has had, in KiB.
+fn most_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let most = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    most.split_whitespace().next()?.parse().ok()
 }
 
 fn cpu() -> Duration {

@@ -116,6 +116,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_written_is_sent_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(
+            connect_tcp("localhost", port)
+                .await
+                .unwrap()
+                .nodelay()
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
     async fn a_closed_port_is_refused_and_told_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

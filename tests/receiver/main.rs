@@ -7,6 +7,7 @@ mod own {
     const ENGINE: Engine = Engine::Own;
 
     include!("suite.rs");
+    include!("faults.rs");
 }
 
 mod fe2o3 {
@@ -15,4 +16,5 @@ mod fe2o3 {
     const ENGINE: Engine = Engine::Fe2o3;
 
     include!("suite.rs");
+    include!("faults.rs");
 }
