@@ -12,7 +12,8 @@ use std::time::Duration;
 use dataverse_listener::emulator::{self, Emulator};
 use dataverse_listener::event::{Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine, EventHub, StartPosition,
+    Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine, EventHub, LostPosition,
+    StartPosition,
 };
 use dataverse_listener::simulator::{
     Format, Hub, Options, Post, PropertyValue, SimulateError, Story, Summary, simulate,
@@ -247,6 +248,7 @@ async fn receive(emulator: &Emulator, partition: &str, count: usize) -> Vec<Even
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: Engine::default(),
+        lost_position: LostPosition::default(),
     });
     let mut receiver = hub.receiver(PartitionId::new(partition), StartPosition::Earliest);
     let receiving = async {

@@ -15,7 +15,12 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
             .map_err(|error| settings.mistake("name", error.to_string()))
             .ok()
     });
-    let config = config.map(|config| receiver::Config { engine, ..config });
+    let lost_position = settings.parsed("lost_position").unwrap_or_default();
+    let config = config.map(|config| receiver::Config {
+        engine,
+        lost_position,
+        ..config
+    });
     (config, settings.finish())
 }
 

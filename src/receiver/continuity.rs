@@ -21,8 +21,9 @@ pub(crate) enum Step {
         /// How many.
         missing: u64,
     },
-    /// Events are missing although the link began after the last one: the service has dropped them.
-    TakeAfterGap {
+    /// Events are missing although the link began after the last one: the service has dropped them. Where the
+    /// event is taken all the same, [`Continuity::take`] is told.
+    Gap {
         /// How many.
         missing: u64,
     },
@@ -55,7 +56,12 @@ impl Continuity {
         self.last = None;
     }
 
-    /// Looks at an event; [`Step::Take`] and [`Step::TakeAfterGap`] take it, the others do not.
+    /// An event was taken after a gap.
+    pub(crate) fn take(&mut self, number: SequenceNumber) {
+        self.last = Some(number);
+    }
+
+    /// Looks at an event; [`Step::Take`] takes it, the others do not.
     pub(crate) fn step(&mut self, number: SequenceNumber) -> Step {
         let fresh = std::mem::take(&mut self.fresh);
         let step = match self.last {
@@ -65,10 +71,10 @@ impl Continuity {
             Some(last) if number <= last => return Step::Again,
             Some(last) => {
                 let missing = last.0.abs_diff(number.0) - 1;
-                if !fresh {
-                    return Step::Reopen { missing };
-                }
-                Step::TakeAfterGap { missing }
+                return match fresh {
+                    true => Step::Gap { missing },
+                    false => Step::Reopen { missing },
+                };
             }
         };
         self.last = Some(number);
@@ -87,7 +93,14 @@ mod tests {
         for word in story.split(' ') {
             match word {
                 "|" => continuity.attached(),
-                number => steps.push(continuity.step(SequenceNumber(number.parse().unwrap()))),
+                number => {
+                    let number = SequenceNumber(number.parse().unwrap());
+                    let step = continuity.step(number);
+                    if matches!(step, Step::Gap { .. }) {
+                        continuity.take(number);
+                    }
+                    steps.push(step);
+                }
             }
         }
         steps
@@ -108,7 +121,7 @@ mod tests {
             [
                 Step::Take,
                 Step::Reopen { missing: 2 },
-                Step::TakeAfterGap { missing: 2 },
+                Step::Gap { missing: 2 },
                 Step::Take
             ]
         );
@@ -136,7 +149,7 @@ mod tests {
         let story = format!("| {} | {}", i64::MIN, i64::MAX);
         assert_eq!(
             steps(&story)[1],
-            Step::TakeAfterGap {
+            Step::Gap {
                 missing: u64::MAX - 1
             }
         );

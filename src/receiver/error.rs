@@ -62,6 +62,16 @@ pub enum ReceiverError {
         /// The service's words.
         reason: String,
     },
+    /// The next event is not kept any more, or the hub is another one, and the configuration wants to stop then.
+    #[error(
+        "{object} cannot go on: {reason}; decide where, with `checkpoint set` or another `lost_position`"
+    )]
+    PositionLost {
+        /// What was asked for.
+        object: String,
+        /// What became of the position.
+        reason: String,
+    },
     /// A message came that has no readable position, twice.
     #[error("{object} delivered a message that cannot be read: {reason}")]
     Malformed {
@@ -134,6 +144,7 @@ impl ReceiverError {
             | Self::Quota { .. }
             | Self::Refused { .. }
             | Self::InvalidPosition { .. }
+            | Self::PositionLost { .. }
             | Self::Malformed { .. } => Retry::Never,
             Self::Busy { .. } => Retry::After(BUSY_DELAY),
             Self::Unreachable { .. } | Self::Disconnected { .. } => Retry::Now,

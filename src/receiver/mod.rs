@@ -18,6 +18,7 @@ pub mod engine;
 mod engines;
 mod error;
 mod keeper;
+mod lost;
 mod management;
 mod own;
 mod partition;
@@ -39,6 +40,7 @@ use time::OffsetDateTime;
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use engines::Engine;
 pub use error::{ReceiverError, Retry};
+pub use lost::{LostPosition, LostPositionError};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub prefetch_bytes: usize,
     /// What speaks AMQP.
     pub engine: Engine,
+    /// Where to go on when the next event is not kept any more.
+    pub lost_position: LostPosition,
 }
 
 impl Config {
@@ -88,6 +92,7 @@ impl Config {
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),
+            lost_position: LostPosition::default(),
         })
     }
 }
@@ -237,6 +242,7 @@ mod tests {
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),
+            lost_position: LostPosition::default(),
         });
         let expected = Source {
             namespace: "ns".into(),

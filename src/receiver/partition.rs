@@ -13,6 +13,7 @@ use super::continuity::{Continuity, Step};
 use super::credit::Credit;
 use super::engines::{Connection, Link};
 use super::error::{ReceiverError, Retry};
+use super::lost::LostPosition;
 use super::position::StartPosition;
 use super::resume::{By, Place, Resume};
 use super::seam::{Failure, Selector};
@@ -45,6 +46,8 @@ pub struct Receiver {
     told: Option<String>,
     /// How often a link was attached since one has worked: the first is told.
     attached: u32,
+    /// True when events are passed over on purpose: the next one tells how many.
+    is_elsewhere: bool,
 }
 
 /// What there is to wait for.
@@ -77,6 +80,7 @@ impl Receiver {
             malformed: false,
             told: None,
             attached: 0,
+            is_elsewhere: false,
         }
     }
 
@@ -189,7 +193,7 @@ impl Receiver {
             Ok(event) => event,
             Err(failure) => return self.lost(failure).map(|()| None),
         };
-        if let Err(reason) = self.follow(event.sequence_number) {
+        if let Some(reason) = self.follow(event.sequence_number)? {
             return self.lost(Failure::Lost(reason)).map(|()| None);
         }
         self.resume.take(&event);
@@ -198,37 +202,73 @@ impl Receiver {
         Ok(Some(event))
     }
 
-    /// Whether the event with this number is the one to take; if not, why to look again.
-    fn follow(&mut self, number: SequenceNumber) -> Result<(), String> {
-        match self.continuity.step(number) {
-            Step::Take => Ok(()),
-            Step::TakeAfterGap { missing } => {
-                tracing::warn!(
-                    partition = %self.partition, missing, next = number.0,
-                    "events are gone: the service no longer keeps what comes before the next one"
-                );
-                Ok(())
+    /// Why the event with this number is not taken, and another link is needed; none where it is.
+    fn follow(&mut self, number: SequenceNumber) -> Result<Option<String>, ReceiverError> {
+        let step = self.continuity.step(number);
+        if self.is_elsewhere && matches!(step, Step::Take | Step::Gap { .. }) {
+            self.is_elsewhere = false;
+            let passed_over = match step {
+                Step::Gap { missing } => missing,
+                // Nothing is known of a hub that counts anew but where it begins to count.
+                _ => number.0.unsigned_abs(),
+            };
+            self.continuity.take(number);
+            tracing::warn!(
+                partition = %self.partition, passed_over, next = number.0,
+                "events are passed over, as lost_position wants"
+            );
+            return Ok(None);
+        }
+        match step {
+            Step::Take => Ok(None),
+            Step::Gap { missing } => {
+                let what =
+                    format!("the service no longer keeps the {missing} events before {number}");
+                if self.config.lost_position == LostPosition::Earliest {
+                    tracing::warn!(partition = %self.partition, missing, next = number.0, "events are gone: {what}");
+                    self.continuity.take(number);
+                    return Ok(None);
+                }
+                self.go_elsewhere(what).map(Some)
             }
-            Step::Reopen { missing } => {
-                Err(format!("{missing} events before {number} did not come"))
-            }
-            Step::Again => Err(format!("event {number} came again")),
+            Step::Reopen { missing } => Ok(Some(format!(
+                "{missing} events before {number} did not come"
+            ))),
+            Step::Again => Ok(Some(format!("event {number} came again"))),
             Step::Restart { last } => {
-                self.restart();
-                Err(format!("event {number} came after event {last}"))
+                self.restart()?;
+                Ok(Some(format!("event {number} came after event {last}")))
             }
         }
     }
 
-    /// The hub is another one under the old name. What it holds has not been read, so nothing of it
-    /// may be passed over.
-    fn restart(&mut self) {
-        tracing::warn!(
-            partition = %self.partition,
-            "the event hub was made anew: the last position means nothing to it; reading it from its beginning"
-        );
+    /// The hub is another one under the old name. What it holds has not been read, so that nothing of it is passed
+    /// over unless the configuration says so.
+    fn restart(&mut self) -> Result<(), ReceiverError> {
+        let what = "the event hub was made anew: the last position means nothing to it".to_owned();
+        if self.config.lost_position != LostPosition::Earliest {
+            self.go_elsewhere(what)?;
+            self.continuity.restarted();
+            return Ok(());
+        }
+        tracing::warn!(partition = %self.partition, "{what}; reading it from its beginning");
         self.resume.restart();
         self.continuity.restarted();
+        Ok(())
+    }
+
+    /// The place where reading should go on does not exist, because of `what`: the configuration says what now.
+    fn go_elsewhere(&mut self, what: String) -> Result<String, ReceiverError> {
+        let LostPosition::From(start) = &self.config.lost_position else {
+            return Err(ReceiverError::PositionLost {
+                object: self.object.clone(),
+                reason: what,
+            });
+        };
+        tracing::warn!(partition = %self.partition, "{what}; going on from {start}");
+        self.resume.begin_at(start.clone());
+        self.is_elsewhere = true;
+        Ok(what)
     }
 
     fn has_worked(&mut self) {
@@ -250,7 +290,7 @@ impl Receiver {
         let position_refused = failure.is_position_refused();
         if position_refused && let Some(by) = self.resume.refused(self.worked) {
             match by {
-                By::Nothing => self.restart(),
+                By::Nothing => self.restart()?,
                 By::Offset | By::Number => tracing::info!(
                     partition = %self.partition,
                     "the service refuses the last offset; going on by sequence number"

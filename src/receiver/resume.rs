@@ -107,6 +107,11 @@ impl Resume {
         self.by = By::Nothing;
     }
 
+    /// Whatever was read before, reading begins at `start` now.
+    pub(crate) fn begin_at(&mut self, start: StartPosition) {
+        *self = Self::new(start);
+    }
+
     /// The number of the last event taken.
     pub(crate) fn last(&self) -> Option<SequenceNumber> {
         self.last.as_ref().map(|(number, _)| *number)

@@ -8,6 +8,7 @@ mod own {
 
     include!("suite.rs");
     include!("faults.rs");
+    include!("lost.rs");
 }
 
 mod fe2o3 {
@@ -17,4 +18,5 @@ mod fe2o3 {
 
     include!("suite.rs");
     include!("faults.rs");
+    include!("lost.rs");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dataverse_listener::emulator::{Emulator, Options};
 use dataverse_listener::event::{Body, Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, Receiver,
+    Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, LostPosition, Receiver,
     ReceiverError, Retry, StartPosition,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,6 +74,7 @@ fn config(connection_string: &str) -> Config {
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: ENGINE,
+        lost_position: LostPosition::default(),
     }
 }
 
