@@ -320,6 +320,9 @@ impl App {
             bytes: share(total_bytes, sharing, in_flight.bytes),
             ..in_flight
         };
+        for partition in config.starts.keys() {
+            must_exist(&hub, partition, &found)?;
+        }
         let wanted = choose(&hub, found, &self.config.partitions)?;
         for partition in &wanted {
             let until = match &self.config.replay {
@@ -332,7 +335,8 @@ impl App {
                 }
                 None => None,
             };
-            let receiver = receiver_of(&hub, partition, &config.start, &**checkpoints).await?;
+            let start = config.start_of(partition);
+            let receiver = receiver_of(&hub, partition, start, &**checkpoints).await?;
             let source = Arc::clone(hub.source());
             let partition = Partition::new(
                 source,
@@ -398,21 +402,30 @@ fn choose(
     if wanted.is_empty() {
         return Ok(found);
     }
-    match wanted.iter().find(|partition| !found.contains(partition)) {
-        None => Ok(found
-            .into_iter()
-            .filter(|partition| wanted.contains(partition))
-            .collect()),
-        Some(missing) => Err(AppError::NoSuchPartition {
-            event_hub: hub.source().event_hub.clone(),
-            partition: missing.clone(),
-            existing: found
-                .iter()
-                .map(PartitionId::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+    for partition in wanted {
+        must_exist(hub, partition, &found)?;
     }
+    Ok(found
+        .into_iter()
+        .filter(|partition| wanted.contains(partition))
+        .collect())
+}
+
+/// Fails where `partition`, which the configuration names, is not among those that were found.
+fn must_exist(
+    hub: &EventHub,
+    partition: &PartitionId,
+    found: &[PartitionId],
+) -> Result<(), AppError> {
+    if found.contains(partition) {
+        return Ok(());
+    }
+    let existing: Vec<&str> = found.iter().map(PartitionId::as_str).collect();
+    Err(AppError::NoSuchPartition {
+        event_hub: hub.source().event_hub.clone(),
+        partition: partition.clone(),
+        existing: existing.join(", "),
+    })
 }
 
 /// A receiver that begins behind the last checkpoint, or at the configured start where there is none.

@@ -6,6 +6,7 @@
     reason = "what a test cannot do without, fails it"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -245,6 +246,8 @@ async fn receive(emulator: &Emulator, partition: &str, count: usize) -> Vec<Even
         event_hub: "dataverse-events".to_owned(),
         consumer_group: "$Default".to_owned(),
         start: StartPosition::Earliest,
+        starts: BTreeMap::new(),
+        owner_level: None,
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: Engine::default(),

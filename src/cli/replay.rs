@@ -101,6 +101,9 @@ impl Again {
         }
         for hub in &mut config.hubs {
             hub.start = self.from.clone();
+            hub.starts.clear();
+            // The daemon may be reading.
+            hub.owner_level = None;
         }
         let chosen = route::Config::to(self.filter.unwrap_or_default(), &self.sink);
         Ok(Config {

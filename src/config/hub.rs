@@ -1,5 +1,8 @@
 //! The `[[hub]]` table: what to read, and the secret that opens it.
 
+use std::collections::BTreeMap;
+
+use crate::event::PartitionId;
 use crate::receiver::{self, ConnectionString, StartPosition};
 use crate::settings::{Mistake, Settings};
 
@@ -16,12 +19,37 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
             .ok()
     });
     let lost_position = settings.parsed("lost_position").unwrap_or_default();
+    let owner_level = settings.optional::<i64>("owner_level").filter(|level| {
+        let is_level = *level >= 0;
+        if !is_level {
+            settings.mistake("owner_level", "must be 0 or more");
+        }
+        is_level
+    });
+    let (starts, mut mistakes) = starts(settings.table("starts"));
     let config = config.map(|config| receiver::Config {
         engine,
         lost_position,
+        owner_level,
+        starts,
         ..config
     });
-    (config, settings.finish())
+    mistakes.extend(settings.finish());
+    (config, mistakes)
+}
+
+/// Where to begin in single partitions.
+fn starts(mut settings: Settings) -> (BTreeMap<PartitionId, StartPosition>, Vec<Mistake>) {
+    let mut starts = BTreeMap::new();
+    for (partition, text) in settings.entries::<String>() {
+        match text.parse() {
+            Ok(start) => {
+                starts.insert(PartitionId::new(&partition), start);
+            }
+            Err(error) => settings.mistake(&partition, receiver::PositionError::to_string(&error)),
+        }
+    }
+    (starts, settings.into_mistakes())
 }
 
 fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {

@@ -36,6 +36,18 @@ pub enum ReceiverError {
         /// The service's words.
         reason: String,
     },
+    /// Another reader holds the partition with the same owner level (epoch) or a higher one.
+    #[error(
+        "{object} is held by a reader whose owner level is as high as this one's ({level}) or higher: {reason}"
+    )]
+    Outranked {
+        /// What was asked for.
+        object: String,
+        /// The owner level asked for.
+        level: i64,
+        /// The service's words.
+        reason: String,
+    },
     /// The consumer group has its five readers on this partition already.
     #[error("{object} has as many readers as the service allows: {reason}")]
     Quota {
@@ -141,6 +153,7 @@ impl ReceiverError {
             Self::Unauthorized { .. }
             | Self::NotFound { .. }
             | Self::Stolen { .. }
+            | Self::Outranked { .. }
             | Self::Quota { .. }
             | Self::Refused { .. }
             | Self::InvalidPosition { .. }
@@ -151,12 +164,14 @@ impl ReceiverError {
         }
     }
 
-    /// The verdict for a receiver that has worked: keys are rotated and hubs are recreated while it
-    /// runs, so that only another's claim and a lost position end it.
+    /// The verdict for a receiver that has worked: keys are rotated, hubs are recreated and other readers come and
+    /// go while it runs, so that only a lost position ends it.
     pub(crate) fn retry_once_worked(&self) -> Retry {
         match self {
             Self::Unauthorized { .. }
             | Self::NotFound { .. }
+            | Self::Stolen { .. }
+            | Self::Outranked { .. }
             | Self::Quota { .. }
             | Self::Refused { .. } => Retry::After(REFUSED_DELAY),
             other => other.retry(),
@@ -274,7 +289,7 @@ mod tests {
                 Never,
                 slow,
             ),
-            ("amqp:link:stolen", "Stolen", Never, Never),
+            ("amqp:link:stolen", "Stolen", Never, slow),
             ("amqp:resource-limit-exceeded", "Quota", Never, slow),
             ("com.microsoft:entity-disabled", "Refused", Never, slow),
             ("com.microsoft:argument-error", "Refused", Never, slow),

@@ -33,6 +33,7 @@ pub(crate) mod stock;
 mod transport;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -60,8 +61,13 @@ pub struct Config {
     pub event_hub: String,
     /// The consumer group's name, `$Default` where no other was made.
     pub consumer_group: String,
-    /// Where to begin, for those who ask this configuration.
+    /// Where to begin, for those who ask this configuration: [`Self::start_of`].
     pub start: StartPosition,
+    /// Where to begin in single partitions, instead.
+    pub starts: BTreeMap<PartitionId, StartPosition>,
+    /// The owner level (epoch) to read with, from 0 on: it shuts out every reader with none or a lower one, and of
+    /// two with the same the later one reads. None shuts out nobody.
+    pub owner_level: Option<i64>,
     /// Events that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_EVENTS`].
     pub prefetch_events: u32,
     /// Bytes that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_BYTES`].
@@ -89,11 +95,18 @@ impl Config {
             connection_string,
             consumer_group: consumer_group.to_owned(),
             start,
+            starts: BTreeMap::new(),
+            owner_level: None,
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),
             lost_position: LostPosition::default(),
         })
+    }
+
+    /// Where to begin in a partition.
+    pub fn start_of(&self, partition: &PartitionId) -> &StartPosition {
+        self.starts.get(partition).unwrap_or(&self.start)
     }
 }
 
@@ -239,6 +252,8 @@ mod tests {
             event_hub: "eh1".into(),
             consumer_group: "$Default".into(),
             start: StartPosition::Latest,
+            starts: BTreeMap::new(),
+            owner_level: None,
             prefetch_events: DEFAULT_PREFETCH_EVENTS,
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),

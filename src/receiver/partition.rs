@@ -48,6 +48,9 @@ pub struct Receiver {
     attached: u32,
     /// True when events are passed over on purpose: the next one tells how many.
     is_elsewhere: bool,
+    /// True once another reader took the partition over: it must be gone before we claim it again, or two daemons
+    /// would take it from each other for ever.
+    is_outranked: bool,
 }
 
 /// What there is to wait for.
@@ -81,6 +84,7 @@ impl Receiver {
             told: None,
             attached: 0,
             is_elsewhere: false,
+            is_outranked: false,
         }
     }
 
@@ -152,8 +156,15 @@ impl Receiver {
         let partition = self.partition.clone();
         let place = self.resume.place(OffsetDateTime::now_utc());
         let credit = self.credit.renewed();
+        let is_outranked = self.is_outranked;
         Box::pin(async move {
             let mut pinned = None;
+            if is_outranked && let Err(failure) = look(&config, &partition).await {
+                return Opened {
+                    pinned,
+                    link: Err(failure),
+                };
+            }
             let link = open(&config, &partition, place, credit, &mut pinned).await;
             Opened { pinned, link }
         })
@@ -175,6 +186,7 @@ impl Receiver {
 
     fn attached(&mut self, link: Link) {
         self.continuity.attached();
+        self.is_outranked = false;
         self.state = State::Attached {
             link,
             since: Instant::now(),
@@ -299,6 +311,7 @@ impl Receiver {
             return Ok(());
         }
         let error = self.judge(failure, position_refused);
+        self.is_outranked |= matches!(error, ReceiverError::Outranked { .. });
         let delay = self.backoff.next_delay(fastrand::f64());
         let Some(delay) = self.verdict(&error).wait(delay) else {
             return Err(error);
@@ -319,6 +332,14 @@ impl Receiver {
                     reason,
                 }
             }
+            ReceiverError::Stolen { object, reason } => match self.config.owner_level {
+                Some(level) => ReceiverError::Outranked {
+                    object,
+                    level,
+                    reason,
+                },
+                None => ReceiverError::Stolen { object, reason },
+            },
             error => error,
         }
     }
@@ -354,6 +375,22 @@ impl fmt::Debug for Receiver {
             .field("resume", resume)
             .finish_non_exhaustive()
     }
+}
+
+/// Fails while a reader with an owner level holds the partition: whoever has none is refused then, and shuts out
+/// nobody.
+async fn look(config: &Config, partition: &PartitionId) -> Result<(), Failure> {
+    let config = Config {
+        owner_level: None,
+        ..config.clone()
+    };
+    let connection = Connection::open_authorized(&config).await?;
+    let (anywhere, credit) = (Selector::earliest(), Credit::new(1, 0));
+    let link = connection
+        .attach(&config, partition, &anywhere, credit)
+        .await?;
+    link.close().await;
+    Ok(())
 }
 
 async fn open(

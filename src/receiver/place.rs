@@ -1,7 +1,6 @@
 //! What a link that reads a partition says when it attaches.
 //!
-//! Source: the addresses, filters and properties of the AMQP protocol guide for Azure Event Hubs. No owner
-//! level is asked for: reading here steals from nobody.
+//! Source: the addresses, filters and properties of the AMQP protocol guide for Azure Event Hubs.
 
 use fe2o3_amqp::types::definitions::Fields;
 use fe2o3_amqp::types::messaging::Source;
@@ -22,13 +21,17 @@ pub(super) fn name(partition: &PartitionId) -> String {
     format!("dataverse-listener-{partition}-{:08x}", fastrand::u32(..))
 }
 
-/// The service's errors name a reader by this.
-pub(super) fn properties(name: &str) -> Fields {
+/// The service's errors name a reader by its name, and by its owner level it is judged beside others.
+pub(super) fn properties(name: &str, config: &Config) -> Fields {
     let mut properties = Fields::new();
     properties.insert(
         "com.microsoft:receiver-name".into(),
         Value::String(name.to_owned()),
     );
+    if let Some(level) = config.owner_level {
+        // The service takes no other type.
+        properties.insert("com.microsoft:epoch".into(), Value::Long(level));
+    }
     properties
 }
 

@@ -9,6 +9,7 @@ mod own {
     include!("suite.rs");
     include!("faults.rs");
     include!("lost.rs");
+    include!("owners.rs");
 }
 
 mod fe2o3 {
@@ -19,4 +20,5 @@ mod fe2o3 {
     include!("suite.rs");
     include!("faults.rs");
     include!("lost.rs");
+    include!("owners.rs");
 }

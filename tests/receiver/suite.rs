@@ -1,5 +1,6 @@
 // What every engine does; `main.rs` includes it once for each, and says which in `ENGINE`.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
@@ -71,6 +72,8 @@ fn config(connection_string: &str) -> Config {
         connection_string,
         consumer_group: "$Default".to_owned(),
         start: StartPosition::Earliest,
+        starts: BTreeMap::new(),
+        owner_level: None,
         prefetch_events: DEFAULT_PREFETCH_EVENTS,
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: ENGINE,
@@ -453,19 +456,6 @@ async fn a_position_beyond_the_end_is_invalid() {
     }
 }
 
-#[tokio::test]
-async fn another_readers_claim_ends_a_receiver_that_has_worked() {
-    let world = World::start().await;
-    world.append(0..1);
-    let mut receiver = world.receiver("earliest");
-    expect(&mut receiver, 0..1).await;
-    world
-        .emulator
-        .detach(0, "amqp:link:stolen", "New receiver with higher epoch");
-    let error = failure(&mut receiver).await;
-    assert!(matches!(error, ReceiverError::Stolen { .. }), "{error:?}");
-    check(&error, &["partition 0", "owner level"]);
-}
 
 #[tokio::test]
 async fn the_sixth_reader_of_a_partition_is_one_too_many() {

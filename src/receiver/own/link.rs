@@ -98,7 +98,7 @@ fn attach(config: &Config, partition: &PartitionId, selector: &Selector) -> Atta
         max_message_size: Some(MAX_MESSAGE_SIZE),
         offered_capabilities: None,
         desired_capabilities: Some(Array::from(place::capabilities())),
-        properties: Some(place::properties(&name)),
+        properties: Some(place::properties(&name, config)),
         name,
     }
 }

@@ -1,7 +1,7 @@
 //! One link: a partition's events from a position on.
 //!
 //! Source: AMQP 1.0 part 2.6; the addresses, filters and properties of the AMQP protocol guide for
-//! Azure Event Hubs. No owner level is asked for: reading here steals from nobody.
+//! Azure Event Hubs.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -55,7 +55,7 @@ impl Link {
             .sender_settle_mode(SenderSettleMode::Settled)
             .receiver_settle_mode(ReceiverSettleMode::First)
             .max_message_size(MAX_MESSAGE_SIZE)
-            .properties(place::properties(&name))
+            .properties(place::properties(&name, config))
             .set_desired_capabilities(place::capabilities())
             .verify_incoming_source(false)
             .credit_mode(CreditMode::Manual)
