@@ -108,6 +108,17 @@ impl Link {
         }
     }
 
+    /// The last event that the partition has; none where it keeps none.
+    pub(super) async fn last_event(
+        &mut self,
+        event_hub: &str,
+    ) -> Result<Option<LastEvent>, Failure> {
+        match self {
+            Self::Own(link) => link.last_event(event_hub).await,
+            Self::Fe2o3(link) => link.last_event(event_hub).await,
+        }
+    }
+
     /// The credit for the link that comes after this one.
     pub(super) fn next_credit(&self) -> Credit {
         match self {

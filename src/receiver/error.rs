@@ -92,6 +92,14 @@ pub enum ReceiverError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The service has events that do not come, over one connection after the other.
+    #[error("{object} has {behind} events that do not come, over one connection after the other")]
+    Stuck {
+        /// What was asked for.
+        object: String,
+        /// How many events wait, as far as is known.
+        behind: u64,
+    },
     /// No connection came about: name resolution, TCP or TLS.
     #[error("{address} cannot be reached")]
     Unreachable {
@@ -158,6 +166,7 @@ impl ReceiverError {
             | Self::Refused { .. }
             | Self::InvalidPosition { .. }
             | Self::PositionLost { .. }
+            | Self::Stuck { .. }
             | Self::Malformed { .. } => Retry::Never,
             Self::Busy { .. } => Retry::After(BUSY_DELAY),
             Self::Unreachable { .. } | Self::Disconnected { .. } => Retry::Now,

@@ -31,6 +31,7 @@ mod seam;
 mod step;
 pub(crate) mod stock;
 mod transport;
+mod watch;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -17,7 +17,8 @@ use super::lost::LostPosition;
 use super::position::StartPosition;
 use super::resume::{By, Place, Resume};
 use super::seam::{Failure, Selector};
-use super::{Config, describe_partition};
+use super::watch::{Verdict, Watch};
+use super::{Config, LastEvent, describe_partition};
 use crate::backoff::Backoff;
 use crate::causes::Causes;
 use crate::event::{Event, PartitionId, Position, SequenceNumber};
@@ -46,6 +47,9 @@ pub struct Receiver {
     told: Option<String>,
     /// How often a link was attached since one has worked: the first is told.
     attached: u32,
+    watch: Watch,
+    /// The last event that the service had when it was first asked.
+    first_asked: Option<SequenceNumber>,
     /// True when events are passed over on purpose: the next one tells how many.
     is_elsewhere: bool,
     /// True once another reader took the partition over: it must be gone before we claim it again, or two daemons
@@ -58,7 +62,19 @@ enum State {
     Detached,
     Waiting(Pin<Box<Sleep>>),
     Opening(Pin<Box<dyn Future<Output = Opened> + Send>>),
-    Attached { link: Link, since: Instant },
+    Attached {
+        link: Link,
+        since: Instant,
+    },
+    /// The service is asked, over the same connection, whether anything should have come.
+    Asking(Pin<Box<dyn Future<Output = Asked> + Send>>),
+}
+
+/// What came of asking.
+struct Asked {
+    link: Link,
+    since: Instant,
+    last: Result<Option<LastEvent>, Failure>,
 }
 
 /// What came of an attempt to open a link.
@@ -83,6 +99,8 @@ impl Receiver {
             malformed: false,
             told: None,
             attached: 0,
+            watch: Watch::default(),
+            first_asked: None,
             is_elsewhere: false,
             is_outranked: false,
         }
@@ -115,9 +133,18 @@ impl Receiver {
             let State::Attached { link, .. } = &mut self.state else {
                 continue;
             };
-            let received = link.receive().await;
-            if let Some(event) = self.received(received)? {
-                return Ok(event);
+            let received = tokio::select! {
+                biased;
+                received = link.receive() => Some(received),
+                () = self.watch.quiet() => None,
+            };
+            match received {
+                Some(received) => {
+                    if let Some(event) = self.received(received)? {
+                        return Ok(event);
+                    }
+                }
+                None => self.ask(),
             }
         }
     }
@@ -139,8 +166,52 @@ impl Receiver {
                     let opened = opening.await;
                     self.opened(opened)?;
                 }
+                State::Asking(asking) => {
+                    let asked = asking.await;
+                    self.asked(asked)?;
+                }
                 State::Attached { .. } => return Ok(()),
             }
+        }
+    }
+
+    /// Nothing has come for a while.
+    fn ask(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Detached);
+        let State::Attached { mut link, since } = state else {
+            self.state = state;
+            return;
+        };
+        let config = Arc::clone(&self.config);
+        self.state = State::Asking(Box::pin(async move {
+            let last = link.last_event(&config.event_hub).await;
+            Asked { link, since, last }
+        }));
+    }
+
+    fn asked(&mut self, asked: Asked) -> Result<(), ReceiverError> {
+        let Asked { link, since, last } = asked;
+        self.state = State::Attached { link, since };
+        let last = match last {
+            Ok(last) => last,
+            Err(failure) => return self.lost(failure),
+        };
+        let behind = last.map_or(0, |last| {
+            let behind = self.resume.behind(&last, self.first_asked);
+            self.first_asked
+                .get_or_insert(last.position.sequence_number);
+            behind
+        });
+        tracing::debug!(partition = %self.partition, behind, "quiet for a while");
+        match self.watch.judge(behind) {
+            Verdict::Fine => Ok(()),
+            Verdict::Stuck => self.lost(Failure::Lost(format!(
+                "it has {behind} events, of which none has come for a minute"
+            ))),
+            Verdict::Hopeless => Err(ReceiverError::Stuck {
+                object: self.object.clone(),
+                behind,
+            }),
         }
     }
 
@@ -187,6 +258,7 @@ impl Receiver {
     fn attached(&mut self, link: Link) {
         self.continuity.attached();
         self.is_outranked = false;
+        self.watch.attached();
         self.state = State::Attached {
             link,
             since: Instant::now(),
@@ -209,6 +281,7 @@ impl Receiver {
             return self.lost(Failure::Lost(reason)).map(|()| None);
         }
         self.resume.take(&event);
+        self.watch.heard();
         self.has_worked();
         self.malformed = false;
         Ok(Some(event))

@@ -4,6 +4,7 @@
 
 use time::OffsetDateTime;
 
+use super::LastEvent;
 use super::position::StartPosition;
 use super::seam::Selector;
 use crate::event::{Event, Offset, Position, SequenceNumber};
@@ -110,6 +111,20 @@ impl Resume {
     /// Whatever was read before, reading begins at `start` now.
     pub(crate) fn begin_at(&mut self, start: StartPosition) {
         *self = Self::new(start);
+    }
+
+    /// How many events should have come, or 1 where that is not known, when the service has `last` and had `before`
+    /// when it was first asked.
+    pub(crate) fn behind(&self, last: &LastEvent, before: Option<SequenceNumber>) -> u64 {
+        let number = last.position.sequence_number;
+        let is_expected = match (&self.last, &self.start) {
+            (Some((taken, _)), _) => return u64::try_from(number.0 - taken.0).unwrap_or(0),
+            (None, StartPosition::Earliest) => true,
+            (None, StartPosition::Sequence(first)) => number >= *first,
+            (None, StartPosition::EnqueuedTime(time)) => last.enqueued_time >= *time,
+            (None, _) => before.is_some_and(|before| number > before),
+        };
+        u64::from(is_expected)
     }
 
     /// The number of the last event taken.

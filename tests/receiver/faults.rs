@@ -341,3 +341,105 @@ async fn fault_9_the_peer_hears_from_us_twice_as_often_as_it_asks_for() {
 
 // Fault 10, Nagle's algorithm and a name that is resolved on the runtime's own thread, is about the stream, which
 // no engine opens: src/receiver/transport.rs.
+
+/// True for a transfer that holds an event.
+fn holds_event(frame: &[u8]) -> bool {
+    let name = b"x-opt-sequence-number";
+    let is_transfer = frame.get(8..11) == Some(&[0x00, 0x53, 0x14]);
+    is_transfer && frame.windows(name.len()).any(|part| part == name)
+}
+
+/// Takes the events out of what comes on the first `stuck` connections, and passes on everything else. The frame
+/// stays, and says nothing.
+fn without_events(stuck: usize) -> impl FnMut(usize, usize, Vec<u8>) -> Fate {
+    move |connection, _, frame| match connection < stuck && holds_event(&frame) {
+        true => Fate::Pass(vec![0, 0, 0, 8, 2, 0, 0, 0]),
+        false => Fate::Pass(frame),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_whose_events_do_not_come_is_replaced_though_its_connection_is_alive() {
+    for start in [
+        "earliest",
+        "latest",
+        "sequence:2",
+        "time:2020-01-01T00:00:00Z",
+    ] {
+        let world = World::start().await;
+        world.append(0..5);
+        let between = Between::new(&world).await;
+        let hub = EventHub::new(config(&between.string));
+        let mut receiver = hub.receiver(PartitionId::new("0"), start.parse().unwrap());
+        let begun = tokio::time::Instant::now();
+        let receive = async {
+            // The end is where it is before more comes.
+            let quiet = Duration::from_secs(65);
+            let early = tokio::time::timeout(quiet, receiver.receive()).await;
+            assert!(early.is_err(), "{early:?}");
+            world.append(5..6);
+            let patience = Duration::from_secs(600);
+            let event = tokio::time::timeout(patience, receiver.receive()).await;
+            event.expect("an event in time").unwrap().sequence_number.0
+        };
+        let number = tokio::select! {
+            number = receive => number,
+            () = between.pass(without_events(1), |_| {}) => unreachable!(),
+        };
+        let expected = match start {
+            "latest" => 5,
+            "sequence:2" => 2,
+            _ => 0,
+        };
+        assert_eq!(number, expected, "{start}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(300), "{took:?}, {start}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_events_never_come_is_an_error_and_not_a_silence() {
+    let world = World::start().await;
+    world.append(0..5);
+    let between = Between::new(&world).await;
+    let mut receiver = between.receiver();
+    let error = tokio::select! {
+        received = receiver.receive() => received.expect_err("no event comes"),
+        () = between.pass(without_events(usize::MAX), |_| {}) => unreachable!(),
+    };
+    assert!(matches!(error, ReceiverError::Stuck { .. }), "{error:?}");
+    check(&error, &["partition 0", "do not come"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_partition_keeps_its_link_for_days() {
+    let world = World::start().await;
+    let between = Between::new(&world).await;
+    let mut receiver = between.receiver();
+    let mut connections = 0;
+    let idle = async {
+        for day in 0..2 {
+            let sleep = tokio::time::sleep(Duration::from_secs(86_400));
+            tokio::select! {
+                event = receiver.receive() => panic!("unexpected: {event:?}"),
+                () = sleep => {}
+            }
+            world.append(day..day + 1);
+            assert_eq!(receiver.receive().await.unwrap().sequence_number.0, day);
+        }
+    };
+    let fate = |connection, _, frame| {
+        connections = connections.max(connection + 1);
+        Fate::Pass(frame)
+    };
+    tokio::select! {
+        () = idle => {}
+        () = between.pass(fate, |_| {}) => {}
+    }
+    assert_eq!(connections, 1);
+    assert!(
+        world.emulator.open_links() <= 3,
+        "{}",
+        world.emulator.open_links()
+    );
+}

@@ -14,7 +14,7 @@ use crate::receiver::engine::{Delivery, LinkId, Message, event};
 use crate::receiver::reading::{broken, weight};
 use crate::receiver::seam::{Failure, Selector};
 use crate::receiver::step::MAX_MESSAGE_SIZE;
-use crate::receiver::{Config, place};
+use crate::receiver::{Config, LastEvent, place};
 
 /// An attached link with its own connection. Dropped, it is cut at once.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ impl Link {
         let event = event::read(&self.partition, &message)?;
         self.credit.take(weight(&event));
         Ok(event)
+    }
+
+    /// The last event that the partition has; none where it keeps none.
+    pub(crate) async fn last_event(&self, event_hub: &str) -> Result<Option<LastEvent>, Failure> {
+        self.connection.last_event(event_hub, &self.partition).await
     }
 
     /// The credit for the link that comes after this one.

@@ -22,7 +22,7 @@ use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::seam::{Failure, Selector};
 use crate::receiver::step::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, step};
-use crate::receiver::{Config, place};
+use crate::receiver::{Config, LastEvent, place};
 
 /// An attached link with its own session and connection. Dropped, it is cut at once.
 #[derive(Debug)]
@@ -92,6 +92,14 @@ impl Link {
         Err(cause
             .or_else(|| self.failure.take())
             .unwrap_or_else(failure::vague))
+    }
+
+    /// The last event that the partition has; none where it keeps none.
+    pub(crate) async fn last_event(
+        &mut self,
+        event_hub: &str,
+    ) -> Result<Option<LastEvent>, Failure> {
+        self.connection.last_event(event_hub, &self.partition).await
     }
 
     /// The credit for the link that comes after this one.
