@@ -111,6 +111,7 @@ fn sender(node: Node, address: &str, attach: &Attach, scope: &Scope) -> Result<L
     let sink = Sink::Events {
         path: path.to_owned(),
         target,
+        generation: scope.hub().generation(),
     };
     let first = attach.initial_delivery_count.unwrap_or(0);
     Ok(Link::Incoming(Incoming::new(
@@ -121,7 +122,7 @@ fn sender(node: Node, address: &str, attach: &Attach, scope: &Scope) -> Result<L
 }
 
 fn check_access(claim: &str, path: &str, scope: &Scope) -> Result<(), Refusal> {
-    if let Some(refusal) = scope.hub().attach_refusal() {
+    if let Some(refusal) = scope.hub().conduct.attach_refusal() {
         return Err(refusal);
     }
     if !scope.access.covers(path, scope.now) {
@@ -132,7 +133,7 @@ fn check_access(claim: &str, path: &str, scope: &Scope) -> Result<(), Refusal> {
 
 fn partition_number(id: &str, scope: &Scope) -> Result<u16, Refusal> {
     let found = scope.hub().partition(id);
-    found.ok_or_else(|| Refusal::partition_out_of_range(scope.hub().partitions))
+    found.ok_or_else(|| Refusal::partition_out_of_range(scope.hub().partitions()))
 }
 
 fn peer(attach: &Attach) -> Result<Peer, Refusal> {

@@ -175,6 +175,58 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn stolen(old: &Peer) -> Self {
+        Self::displaced(&Peer::new(None, Some(0)), old)
+    }
+
+    pub(crate) fn forced_detach() -> Self {
+        Self::new(
+            "amqp:link:detach-forced",
+            "The link is force detached. Code: consumer. Details: AmqpEventHubConsumer.IdleTimerExpired: \
+             Idle timeout: 00:30:00.",
+        )
+    }
+
+    pub(crate) fn forced_close() -> Self {
+        Self::new(
+            "amqp:connection:forced",
+            "The connection was inactive for more than the allowed 300000 milliseconds and is closed by \
+             container 'LinkTracker'.",
+        )
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            "amqp:internal-error",
+            "The service was unable to process the request; please retry the operation.",
+        )
+    }
+
+    pub(crate) fn server_busy(hub: &str) -> Self {
+        Self::new(
+            "com.microsoft:server-busy",
+            format!(
+                "The request was terminated because the entity '{hub}' is being throttled. Error code: \
+                 50002. Please wait 4 seconds and try again."
+            ),
+        )
+    }
+
+    pub(crate) fn quota_exceeded() -> Self {
+        Self::new(
+            "amqp:resource-limit-exceeded",
+            "Exceeded the maximum number of allowed receivers per partition in a consumer group which \
+             is 5.",
+        )
+    }
+
+    pub(crate) fn disabled(hub: &str) -> Self {
+        Self::new(
+            "com.microsoft:entity-disabled",
+            format!("The messaging entity '{hub}' is currently disabled."),
+        )
+    }
+
     pub(crate) fn cbs_opened_twice() -> Self {
         Self::new(
             "amqp:not-allowed",

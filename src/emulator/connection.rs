@@ -11,9 +11,10 @@ use fe2o3_amqp::types::performatives;
 
 use super::address::Node;
 use super::condition::{Refusal, quoted};
+use super::conduct::{Cut, Order};
 use super::delivery::OUTPUT_TARGET;
 use super::frame::{self, MAX_FRAME, Terminals};
-use super::hub::{Fault, Registration};
+use super::hub::Registration;
 use super::intake::Reply;
 use super::performative::{self, Open};
 use super::scope::{MIN_MAX_FRAME, Scope};
@@ -96,13 +97,8 @@ impl Connection {
     /// Does what the hub ordered, ends what a token's end ends, and sends what there is.
     pub(crate) fn attend(&mut self, now: i64) {
         self.scope.now = now;
-        match self.scope.mailbox().take_fault() {
-            Some(Fault::Reset) => {
-                self.is_reset = true;
-                self.phase = Phase::Over;
-            }
-            Some(Fault::Close(refusal)) => self.close(&refusal),
-            None => {}
+        while let Some(order) = self.scope.mailbox().take_order() {
+            self.obey(order);
         }
         if self.phase == Phase::Running {
             let has_expired = self.scope.access.expire(now);
@@ -111,6 +107,29 @@ impl Connection {
             }
             self.fill();
         }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Reset => {
+                self.is_reset = true;
+                self.phase = Phase::Over;
+            }
+            Order::Cut(partition) => self.scope.cut = Cut::Armed(partition),
+            Order::Close(refusal) => self.close(&refusal),
+            Order::End(refusal, partition) => self.end(&refusal, partition),
+        }
+    }
+
+    /// Ends every session with an error, or those that receive from a partition.
+    fn end(&mut self, refusal: &Refusal, partition: Option<u16>) {
+        self.sessions.retain(|channel, session| {
+            let stays = partition.is_some_and(|partition| !session.receives_from(partition));
+            if !stays {
+                performative::end(*channel, Some(refusal), &mut self.scope.out);
+            }
+            stays
+        });
     }
 
     /// Closes with an error, where there is an open connection to close.
@@ -430,6 +449,11 @@ impl Connection {
                 let session = self.sessions.get_mut(channel);
                 session.is_some_and(|session| session.send(*handle, &log, &mut self.scope))
             });
+        }
+        drop(log);
+        if let Cut::At(len) = self.scope.cut {
+            self.scope.out.0.truncate(len);
+            self.hang_up();
         }
     }
 }

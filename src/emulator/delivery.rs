@@ -68,6 +68,9 @@ fn send_events(
     let Feed::Events(reading) = &mut link.feed else {
         return false;
     };
+    if reading.member.generation != scope.hub().generation() {
+        return false;
+    }
     let partition = reading.member.partition();
     let metrics = reading
         .has_metrics
@@ -79,6 +82,7 @@ fn send_events(
             break;
         }
         next = read.sequence_number + 1;
+        let before = scope.out.0.len();
         match &metrics {
             None => channel.deliver(link, &read.message.bytes, scope),
             Some(metrics) => {
@@ -86,6 +90,7 @@ fn send_events(
                 channel.deliver(link, &message, scope);
             }
         }
+        scope.cut.strike(partition, before, &scope.out.0);
     }
     if let Feed::Events(reading) = &mut link.feed {
         reading.member.next = next;

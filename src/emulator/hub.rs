@@ -1,12 +1,13 @@
-//! The hub that all connections share: its events, its receivers, and the faults ordered for it.
+//! The hub that all connections share: its events, its receivers, and how it behaves.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::condition::Refusal;
+use super::conduct::{Conduct, Order};
 use super::log::Log;
 use super::message::{BATCH_FORMAT, Event};
 use super::roster::{Peer, Roster, Seat};
@@ -14,22 +15,29 @@ use super::routing::partition_of;
 use super::sas::SharedKey;
 use super::selector::Position;
 
+/// How many partitions a hub may have.
+pub(crate) const MAX_PARTITIONS: u16 = 1024;
+
+/// How many orders wait for a connection that is frozen; the oldest gives way.
+const MAX_ORDERS: usize = 16;
+
 /// What is known of the hub, and what happens in it.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) name: String,
-    pub(crate) partitions: u16,
+    partitions: AtomicU16,
     /// In lower case.
     pub(crate) consumer_groups: Vec<String>,
     pub(crate) key: SharedKey,
     /// Milliseconds since 1970.
-    pub(crate) created: i64,
+    created: AtomicI64,
+    /// How often it was made anew. Changed, and compared before a link sends, with the log locked.
+    generation: AtomicU64,
     pub(crate) retention_bytes: usize,
+    pub(crate) conduct: Conduct,
     log: Mutex<Log>,
     roster: Mutex<Roster>,
     connections: Mutex<HashMap<u64, Arc<Mailbox>>>,
-    refusal: Mutex<Option<Refusal>>,
-    is_frozen: AtomicBool,
     next_id: AtomicU64,
     round_robin: AtomicUsize,
     links: AtomicUsize,
@@ -55,16 +63,16 @@ impl Hub {
         let groups = consumer_groups.iter().map(|group| group.to_lowercase());
         Self {
             name: name.to_owned(),
-            partitions: u16::try_from(log.partitions()).unwrap_or(u16::MAX),
+            partitions: AtomicU16::new(u16::try_from(log.partitions()).unwrap_or(u16::MAX)),
             consumer_groups: groups.chain(["$default".to_owned()]).collect(),
             key,
-            created,
+            created: AtomicI64::new(created),
+            generation: AtomicU64::new(0),
             retention_bytes,
+            conduct: Conduct::default(),
             log: Mutex::new(log),
             roster: Mutex::default(),
             connections: Mutex::default(),
-            refusal: Mutex::default(),
-            is_frozen: AtomicBool::new(false),
             next_id: AtomicU64::new(0),
             round_robin: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
@@ -79,9 +87,23 @@ impl Hub {
         self.consumer_groups.contains(&name.to_lowercase())
     }
 
+    pub(crate) fn partitions(&self) -> u16 {
+        self.partitions.load(Ordering::SeqCst)
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub(crate) fn created(&self) -> i64 {
+        self.created.load(Ordering::SeqCst)
+    }
+
+    /// How often it was made anew: a link of an earlier hub is none of this one.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// The number of a partition, where the hub has one of this name.
     pub(crate) fn partition(&self, id: &str) -> Option<u16> {
-        id.parse().ok().filter(|number| *number < self.partitions)
+        id.parse().ok().filter(|number| *number < self.partitions())
     }
 
     /// The events. Hold it for no longer than a copy takes.
@@ -91,7 +113,7 @@ impl Hub {
 
     /// Takes the events out, leaving an empty log: the hub has ended.
     pub(crate) fn take_log(&self) -> Log {
-        std::mem::replace(&mut *self.log(), Log::new(self.partitions, 0))
+        std::mem::replace(&mut *self.log(), Log::new(self.partitions(), 0))
     }
 
     /// Takes what a sender delivered: one event, or a batch that goes to one partition as a whole.
@@ -140,10 +162,10 @@ impl Hub {
         match (target, key) {
             (Target::Partition(_), Some(_)) => Err(Refusal::key_on_partition_link()),
             (Target::Partition(partition), None) => Ok(partition),
-            (Target::Hub, Some(key)) => Ok(partition_of(key, self.partitions)),
+            (Target::Hub, Some(key)) => Ok(partition_of(key, self.partitions())),
             (Target::Hub, None) => {
                 let turn = self.round_robin.fetch_add(1, Ordering::Relaxed);
-                Ok(u16::try_from(turn % usize::from(self.partitions)).unwrap_or(0))
+                Ok(u16::try_from(turn % usize::from(self.partitions())).unwrap_or(0))
             }
         }
     }
@@ -156,7 +178,10 @@ impl Hub {
         position: &Position,
         mailbox: &Arc<Mailbox>,
     ) -> Result<Membership, Refusal> {
-        let next = self.log().find(seat.partition, position)?;
+        let (next, generation) = {
+            let log = self.log();
+            (log.find(seat.partition, position)?, self.generation())
+        };
         let notice = Arc::new(Notice::default());
         let id = locked(&self.roster).join(&seat, peer, &notice, mailbox)?;
         Ok(Membership {
@@ -164,6 +189,7 @@ impl Hub {
             seat,
             id,
             next,
+            generation,
             notice,
         })
     }
@@ -194,37 +220,70 @@ impl Hub {
         self.links.load(Ordering::Relaxed)
     }
 
-    /// Does a fault to every connection that is open now.
-    pub(crate) fn order(&self, fault: &Fault) {
-        for mailbox in locked(&self.connections).values() {
-            *locked(&mailbox.fault) = Some(fault.clone());
-            mailbox.ring();
+    /// Gives an order to every connection that is open now, or to those that receive from a partition.
+    pub(crate) fn order(&self, order: &Order, partition: Option<u16>) {
+        self.for_each(partition, |mailbox| mailbox.post(order.clone()));
+    }
+
+    /// Lets connections play dead: those that receive from a partition now, or all, and new ones.
+    pub(crate) fn freeze(&self, partition: Option<u16>) {
+        match partition {
+            None => self.conduct.set_frozen(true),
+            Some(_) => self.for_each(partition, |mailbox| mailbox.set_frozen(true)),
         }
     }
 
-    /// Detaches every receiver of a partition.
-    pub(crate) fn dismiss(&self, partition: u16, refusal: &Refusal) {
-        locked(&self.roster).dismiss(partition, refusal);
+    /// Ends [`freeze`](Self::freeze).
+    pub(crate) fn thaw(&self) {
+        self.conduct.set_frozen(false);
+        self.for_each(None, |mailbox| mailbox.set_frozen(false));
     }
 
-    /// Refuses links to the hub and its partitions from now on, or takes them again.
-    pub(crate) fn refuse_attach(&self, refusal: Option<Refusal>) {
-        *locked(&self.refusal) = refusal;
-    }
-
-    pub(crate) fn attach_refusal(&self) -> Option<Refusal> {
-        locked(&self.refusal).clone()
-    }
-
-    pub(crate) fn set_frozen(&self, is_frozen: bool) {
-        self.is_frozen.store(is_frozen, Ordering::SeqCst);
-        for mailbox in locked(&self.connections).values() {
-            mailbox.ring();
+    fn for_each(&self, partition: Option<u16>, act: impl Fn(&Mailbox)) {
+        let connections = locked(&self.connections);
+        let roster = locked(&self.roster);
+        for mailbox in connections.values() {
+            if partition.is_none_or(|partition| roster.reaches(partition, mailbox)) {
+                act(mailbox);
+                mailbox.ring();
+            }
         }
     }
 
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.is_frozen.load(Ordering::SeqCst)
+    /// Detaches every receiver, or those of a partition.
+    pub(crate) fn dismiss(&self, partition: Option<u16>, why: impl Fn(&Peer) -> Refusal) {
+        locked(&self.roster).dismiss(partition, why);
+    }
+
+    /// Drops the events of a partition before a sequence number, and tells how many they were.
+    pub(crate) fn expire(&self, partition: u16, before: i64) -> usize {
+        self.log().expire(partition, before)
+    }
+
+    /// Becomes another hub of the same name: no events, no links, and numbers from 0 on.
+    pub(crate) fn recreate(&self, now: i64) {
+        {
+            let mut log = self.log();
+            // A log's offsets begin where its time is: within a millisecond two would begin alike.
+            let created = now.max(self.created() + 1);
+            *log = Log::new(self.partitions(), created);
+            self.created.store(created, Ordering::SeqCst);
+            self.generation.fetch_add(1, Ordering::SeqCst);
+        }
+        *locked(&self.roster) = Roster::default();
+        self.for_each(None, |_| {});
+    }
+
+    /// Adds partitions, and tells how many there are; none where there would be too many.
+    pub(crate) fn add_partitions(&self, count: u16, now: i64) -> Option<u16> {
+        let mut log = self.log();
+        let sum = self.partitions().checked_add(count)?;
+        if sum > MAX_PARTITIONS {
+            return None;
+        }
+        (0..count).for_each(|_| log.add_partition(now));
+        self.partitions.store(sum, Ordering::SeqCst);
+        Some(sum)
     }
 }
 
@@ -232,7 +291,8 @@ impl Hub {
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     bell: Notify,
-    fault: Mutex<Option<Fault>>,
+    orders: Mutex<VecDeque<Order>>,
+    is_frozen: AtomicBool,
 }
 
 impl Mailbox {
@@ -246,18 +306,27 @@ impl Mailbox {
         self.bell.notified().await;
     }
 
-    pub(crate) fn take_fault(&self) -> Option<Fault> {
-        locked(&self.fault).take()
+    fn post(&self, order: Order) {
+        let mut orders = locked(&self.orders);
+        if orders.len() == MAX_ORDERS {
+            orders.pop_front();
+        }
+        orders.push_back(order);
     }
-}
 
-/// What a test can do to open connections.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// Reset the TCP connection.
-    Reset,
-    /// Close with an error.
-    Close(Refusal),
+    /// The order to obey next.
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        locked(&self.orders).pop_front()
+    }
+
+    fn set_frozen(&self, is_frozen: bool) {
+        self.is_frozen.store(is_frozen, Ordering::SeqCst);
+    }
+
+    /// True while this connection alone plays dead.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.is_frozen.load(Ordering::SeqCst)
+    }
 }
 
 /// What the hub has to tell one receiver.
@@ -282,6 +351,8 @@ pub(crate) struct Membership {
     id: u64,
     /// The sequence number to send next.
     pub(crate) next: i64,
+    /// That of the hub when it was given.
+    pub(crate) generation: u64,
     pub(crate) notice: Arc<Notice>,
 }
 

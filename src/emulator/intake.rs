@@ -13,7 +13,8 @@ use super::condition::Refusal;
 use super::encode::Encoder;
 use super::link::{Incoming, Link, MAX_MESSAGE_SIZE, MAX_REQUEST_SIZE, Partial, Sink};
 use super::performative::Disposition;
-use super::request::{Request, Service};
+use super::request::{Request, Response, Service};
+use super::sas::TokenError;
 use super::scope::Scope;
 use super::session::{Session, WINDOW, link_flow};
 use super::{cbs, management};
@@ -176,6 +177,10 @@ fn answer(service: Service, message: &[u8], scope: &mut Scope) -> Result<Reply, 
     let request = Request::parse(message).map_err(Refusal::undecodable)?;
     let hub = Arc::clone(scope.hub());
     let response = match service {
+        // As where the key was made anew.
+        Service::Cbs if hub.conduct.refuses_tokens() => {
+            Response::new(401, TokenError::InvalidSignature.to_string())
+        }
         Service::Cbs => cbs::answer(&request, &mut scope.access, &hub.key, scope.now),
         Service::Management => management::answer(&request, &scope.access, &hub, scope.now),
     };

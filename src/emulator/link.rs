@@ -48,6 +48,32 @@ impl Link {
             _ => None,
         }
     }
+
+    /// Which hub of this name it was attached to, where it is to the hub.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        match self {
+            Self::Outgoing(Outgoing {
+                feed: Feed::Events(reading),
+                ..
+            }) => Some(reading.member.generation),
+            Self::Incoming(Incoming {
+                sink: Sink::Events { generation, .. },
+                ..
+            }) => Some(*generation),
+            _ => None,
+        }
+    }
+
+    /// True when the peer receives from a partition on it.
+    pub(crate) fn receives_from(&self, partition: u16) -> bool {
+        match self {
+            Self::Outgoing(Outgoing {
+                feed: Feed::Events(reading),
+                ..
+            }) => reading.member.partition() == partition,
+            _ => false,
+        }
+    }
 }
 
 /// A link that the hub sends on.
@@ -185,7 +211,12 @@ pub(crate) struct Incoming {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sink {
     /// They are events.
-    Events { path: String, target: Target },
+    Events {
+        path: String,
+        target: Target,
+        /// That of the hub when the link was attached.
+        generation: u64,
+    },
     /// They are requests.
     Requests(Service),
 }

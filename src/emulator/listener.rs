@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::condition::Refusal;
 use super::connection::{Connection, IDLE_TIME_OUT};
+use super::delay::Delay;
 use super::hub::Hub;
 
 /// How many connections are served at a time.
@@ -101,6 +102,7 @@ struct Task {
     mailbox: Arc<super::hub::Mailbox>,
     connection: Connection,
     input: BytesMut,
+    delay: Delay,
     last_read: Instant,
     last_write: Instant,
     closing_since: Option<Instant>,
@@ -124,6 +126,7 @@ impl Task {
             mailbox: Arc::clone(&registration.mailbox),
             connection: Connection::new(registration),
             input: BytesMut::new(),
+            delay: Delay::default(),
             last_read: Instant::now(),
             last_write: Instant::now(),
             closing_since: None,
@@ -144,6 +147,9 @@ impl Task {
             if self.connection.is_over() && self.connection.output().is_empty() {
                 return self.stream.shutdown().await;
             }
+            let output = self.connection.output().len();
+            self.delay
+                .hold(output, self.hub.conduct.delay(), Instant::now());
             let turn = self.turn(stop).await?;
             if !self.take(turn) {
                 return Ok(());
@@ -151,19 +157,22 @@ impl Task {
         }
     }
 
-    /// Waits while the hub plays dead.
-    async fn thawed(&self, stop: &CancellationToken) {
-        while self.hub.is_frozen() && !stop.is_cancelled() {
+    /// Waits while the hub plays dead, which is no silence of the peer's.
+    async fn thawed(&mut self, stop: &CancellationToken) {
+        let is_frozen = || self.hub.conduct.is_frozen() || self.mailbox.is_frozen();
+        while is_frozen() && !stop.is_cancelled() {
             tokio::select! {
                 () = self.mailbox.rung() => {}
                 () = stop.cancelled() => {}
             }
+            self.last_read = Instant::now();
         }
     }
 
     async fn turn(&mut self, stop: &CancellationToken) -> io::Result<Turn> {
         let due = self.due();
         let connection = &self.connection;
+        let output = &connection.output()[..self.delay.ready()];
         let (mut reader, mut writer) = self.stream.split();
         if connection.wants_input() {
             self.input.reserve(READ_SIZE);
@@ -172,7 +181,7 @@ impl Task {
             () = self.mailbox.rung() => Turn::Rung,
             () = stop.cancelled(), if self.closing_since.is_none() => Turn::Stopped,
             read = reader.read_buf(&mut self.input), if connection.wants_input() => Turn::Read(read?),
-            wrote = writer.write(connection.output()), if !connection.output().is_empty() => {
+            wrote = writer.write(output), if !output.is_empty() => {
                 Turn::Wrote(wrote?)
             }
             () = tokio::time::sleep_until(due) => Turn::Due,
@@ -195,6 +204,7 @@ impl Task {
             Turn::Wrote(len) => {
                 self.last_write = Instant::now();
                 self.connection.wrote(len);
+                self.delay.wrote(len);
             }
             Turn::Due => return self.tick(),
         }
@@ -206,7 +216,7 @@ impl Task {
         let now = Instant::now();
         let is_late = self
             .closing_since
-            .is_some_and(|since| now >= since + CLOSING);
+            .is_some_and(|since| now >= since + self.closing());
         if is_late || now >= self.last_read + SILENCE {
             return false;
         }
@@ -215,6 +225,11 @@ impl Task {
             self.connection.beat();
         }
         true
+    }
+
+    /// How long the peer may take to answer a close that has yet to be sent.
+    fn closing(&self) -> Duration {
+        CLOSING + self.hub.conduct.delay()
     }
 
     fn next_beat(&self) -> Option<Instant> {
@@ -228,8 +243,8 @@ impl Task {
             let left = u64::try_from(at.saturating_sub(now())).unwrap_or(0);
             Instant::now() + Duration::from_millis(left.min(SILENCE.as_millis() as u64))
         });
-        let closing = self.closing_since.map(|since| since + CLOSING);
-        let due = [self.next_beat(), expiry, closing];
+        let closing = self.closing_since.map(|since| since + self.closing());
+        let due = [self.next_beat(), expiry, closing, self.delay.next()];
         due.into_iter()
             .flatten()
             .fold(self.last_read + SILENCE, Instant::min)

@@ -27,14 +27,17 @@ pub struct Log {
 impl Log {
     /// A log of `partitions` partitions without events, made at `now` (milliseconds since 1970).
     pub(crate) fn new(partitions: u16, now: i64) -> Self {
-        // A gigabyte a second would have to be written for offsets to catch up with the clock.
-        let first_offset = now.saturating_mul(1_000_000);
         Self {
             partitions: (0..partitions)
-                .map(|_| Partition::new(first_offset))
+                .map(|_| Partition::new(first_offset(now)))
                 .collect(),
             bytes: 0,
         }
+    }
+
+    /// Adds a partition without events, made at `now` (milliseconds since 1970).
+    pub(crate) fn add_partition(&mut self, now: i64) {
+        self.partitions.push(Partition::new(first_offset(now)));
     }
 
     /// How many partitions there are.
@@ -71,6 +74,20 @@ impl Log {
         }
     }
 
+    /// Drops the events of a partition before `sequence_number`, and tells how many they were.
+    pub(crate) fn expire(&mut self, id: u16, sequence_number: i64) -> usize {
+        let partition = &mut self.partitions[usize::from(id)];
+        let mut count = 0;
+        while partition.first < sequence_number {
+            let Some(dropped) = partition.drop_oldest() else {
+                break;
+            };
+            self.bytes -= dropped.cost();
+            count += 1;
+        }
+        count
+    }
+
     /// The sequence number that a receiver at `position` gets first, or would get.
     pub(crate) fn find(&self, id: u16, position: &Position) -> Result<i64, Refusal> {
         self.partitions[usize::from(id)].find(position)
@@ -96,6 +113,11 @@ impl Log {
     pub(crate) fn snapshot(&self, id: u16) -> Snapshot {
         self.partitions[usize::from(id)].snapshot()
     }
+}
+
+/// A gigabyte a second would have to be written for offsets to catch up with the clock.
+fn first_offset(now: i64) -> i64 {
+    now.saturating_mul(1_000_000)
 }
 
 /// An event of a partition, ready to be sent.
@@ -353,6 +375,19 @@ mod tests {
         log.retain(0);
         assert_eq!(log.bytes, 0);
         assert_eq!(append(&mut log, 0, 2000), 10);
+    }
+
+    #[test]
+    fn what_expires_is_gone_up_to_a_number_and_no_further() {
+        let mut log = log();
+        append(&mut log, 1, 900);
+        for (before, dropped) in [(-1, 0), (4, 4), (4, 0), (i64::MAX, 6)] {
+            assert_eq!(log.expire(0, before), dropped);
+            let kept = log.partitions.iter().flat_map(|one| &one.events);
+            assert_eq!(log.bytes, kept.map(Stored::cost).sum::<usize>());
+        }
+        assert_eq!(append(&mut log, 0, 2000), 10);
+        assert!(!log.snapshot(1).is_empty);
     }
 
     #[test]

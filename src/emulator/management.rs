@@ -17,6 +17,10 @@ pub(crate) fn answer(request: &Request<'_>, access: &Access, hub: &Hub, now: i64
             "NotImplemented: The only operation of $management is READ.",
         );
     }
+    if hub.conduct.throttles_management() {
+        let refusal = Refusal::server_busy(&hub.name);
+        return Response::new(503, format!("ServerBusy: {}", refusal.description));
+    }
     let name = request.property("name").unwrap_or_default();
     if !hub.is_named(name) {
         let text = format!(
@@ -43,16 +47,16 @@ pub(crate) fn answer(request: &Request<'_>, access: &Access, hub: &Hub, now: i64
 }
 
 fn write_hub(hub: &Hub, out: &mut Encoder) {
-    let ids: Vec<_> = (0..hub.partitions).map(|id| id.to_string()).collect();
+    let ids: Vec<_> = (0..hub.partitions()).map(|id| id.to_string()).collect();
     out.map(6, |map| {
         map.string("name");
         map.string(&hub.name);
         map.string("type");
         map.string("com.microsoft:eventhub");
         map.string("created_at");
-        map.timestamp(hub.created);
+        map.timestamp(hub.created());
         map.string("partition_count");
-        map.int(i32::from(hub.partitions));
+        map.int(i32::from(hub.partitions()));
         map.string("georeplication_factor");
         map.int(1);
         map.string("partition_ids");
@@ -65,7 +69,7 @@ fn partition(request: &Request<'_>, hub: &Hub, now: i64) -> Response {
     match hub.partition(id) {
         Some(number) => Response::ok(|out| write_partition(hub, number, now, out)),
         None => {
-            let refusal = Refusal::partition_out_of_range(hub.partitions);
+            let refusal = Refusal::partition_out_of_range(hub.partitions());
             Response::new(404, refusal.description)
         }
     }

@@ -6,8 +6,8 @@
 //!
 //! From the socket inwards: `listener` (tasks, bytes) → `connection` (SASL, open and close, `frame`s) →
 //! `session` (windows, links) with `attach` (who may), `intake` (receiving) and `delivery` (sending) →
-//! `hub` (what all connections share) with `log` (events) and `roster` (receivers). Everything but
-//! `listener` is free of IO and is handed the time.
+//! `hub` (what all connections share) with `log` (events), `roster` (receivers) and `conduct` (how it
+//! misbehaves, where `fault` tells it to). Everything but `listener` is free of IO and is handed the time.
 //!
 //! Sources: the AMQP 1.0 specification (OASIS), and the AMQP protocol guide for Azure Event Hubs
 //! (learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide).
@@ -17,9 +17,12 @@ mod address;
 mod attach;
 mod cbs;
 mod condition;
+mod conduct;
 mod connection;
+mod delay;
 mod delivery;
 mod encode;
+mod fault;
 mod frame;
 mod hub;
 mod intake;
@@ -47,11 +50,11 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use condition::Refusal;
-use hub::{Fault, Hub};
+use hub::{Hub, MAX_PARTITIONS};
 use message::Event;
 use sas::SharedKey;
 
+pub use fault::Fault;
 pub use log::Log;
 
 /// How a hub is set up.
@@ -171,11 +174,16 @@ impl Emulator {
     /// `InvalidInput` where there is no such partition, or where this is no message.
     pub fn append(&self, partition: u16, message: &[u8]) -> io::Result<i64> {
         let event = Event::parse(message).map_err(invalid)?;
-        if partition >= self.hub.partitions {
-            return Err(invalid(format!("there is no partition {partition}")));
-        }
+        self.check_partition(partition)?;
         let last = self.hub.append(partition, &[event], None, listener::now());
         last.ok_or_else(|| invalid("no event"))
+    }
+
+    fn check_partition(&self, partition: u16) -> io::Result<()> {
+        match partition < self.hub.partitions() {
+            true => Ok(()),
+            false => Err(invalid(format!("there is no partition {partition}"))),
+        }
     }
 
     /// Enqueues an event that has but a body, as one data section, and gives its sequence number.
@@ -186,42 +194,9 @@ impl Emulator {
         self.append(partition, &message::of_data(body))
     }
 
-    /// Resets every open TCP connection.
-    pub fn drop_connections(&self) {
-        self.hub.order(&Fault::Reset);
-    }
-
-    /// Closes every open connection with an error.
-    pub fn close_connections(&self, condition: &str, description: &str) {
-        self.hub
-            .order(&Fault::Close(Refusal::new(condition, description)));
-    }
-
-    /// Detaches every receiver of a partition, in all consumer groups, with an error.
-    pub fn detach(&self, partition: u16, condition: &str, description: &str) {
-        self.hub
-            .dismiss(partition, &Refusal::new(condition, description));
-    }
-
-    /// Refuses from now on every link to the hub and its partitions; `$cbs` and `$management` answer.
-    pub fn refuse_attach(&self, condition: &str, description: &str) {
-        self.hub
-            .refuse_attach(Some(Refusal::new(condition, description)));
-    }
-
-    /// Ends [`refuse_attach`](Self::refuse_attach).
-    pub fn allow_attach(&self) {
-        self.hub.refuse_attach(None);
-    }
-
-    /// Plays dead: connections stay open, nothing is read and nothing is written.
-    pub fn freeze(&self) {
-        self.hub.set_frozen(true);
-    }
-
-    /// Ends [`freeze`](Self::freeze).
-    pub fn thaw(&self) {
-        self.hub.set_frozen(false);
+    /// How many partitions it has.
+    pub fn partitions(&self) -> u16 {
+        self.hub.partitions()
     }
 
     /// How many connections are open.
@@ -249,7 +224,7 @@ fn check(options: &Options) -> io::Result<()> {
             "hub, key name and key must be neither empty nor contain ';'",
         ));
     }
-    if !(1..=1024).contains(&options.partitions) {
+    if !(1..=MAX_PARTITIONS).contains(&options.partitions) {
         return Err(invalid("a hub has 1 to 1024 partitions"));
     }
     let partitions = options.log.as_ref().map(Log::partitions);

@@ -104,12 +104,23 @@ impl Roster {
         }
     }
 
-    /// Tells every receiver of a partition to detach, and forgets them.
-    pub(crate) fn dismiss(&mut self, partition: u16, refusal: &Refusal) {
-        for member in self.of(partition) {
-            member.tell(refusal.clone());
-        }
-        self.seats.retain(|seat, _| seat.partition != partition);
+    /// Tells every receiver, or those of a partition, to detach and why, and forgets them.
+    pub(crate) fn dismiss(&mut self, partition: Option<u16>, why: impl Fn(&Peer) -> Refusal) {
+        self.seats.retain(|seat, members| {
+            let stays = partition.is_some_and(|partition| partition != seat.partition);
+            if !stays {
+                for member in members {
+                    member.tell(why(&member.peer));
+                }
+            }
+            stays
+        });
+    }
+
+    /// True when a connection has a receiver of a partition.
+    pub(crate) fn reaches(&self, partition: u16, mailbox: &Arc<Mailbox>) -> bool {
+        self.of(partition)
+            .any(|member| Arc::ptr_eq(&member.mailbox, mailbox))
     }
 
     fn of(&self, partition: u16) -> impl Iterator<Item = &Member> {
@@ -218,9 +229,9 @@ mod tests {
         );
         roster.leave(&seat(0), first);
         roster.leave(&seat(0), second);
-        roster.dismiss(0, &Refusal::new("c", "d"));
+        roster.dismiss(Some(0), |_| Refusal::new("c", "d"));
         assert_eq!(notices[1].take(), None);
-        roster.dismiss(1, &Refusal::new("c", "d"));
+        roster.dismiss(Some(1), |_| Refusal::new("c", "d"));
         assert_eq!(notices[2].take(), Some(Refusal::new("c", "d")));
         assert!(roster.seats.is_empty());
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::access::Access;
+use super::conduct::Cut;
 use super::encode::Encoder;
 use super::hub::{Hub, Mailbox, Registration};
 
@@ -25,6 +26,8 @@ pub(crate) struct Scope {
     pub(crate) now: i64,
     /// The bytes of deliveries that have begun to arrive.
     pub(crate) reassembling: Arc<AtomicUsize>,
+    /// Whether the connection ends within an event.
+    pub(crate) cut: Cut,
 }
 
 impl Scope {
@@ -37,6 +40,7 @@ impl Scope {
             out: Encoder::default(),
             now: 0,
             reassembling: Arc::default(),
+            cut: Cut::Never,
         }
     }
 

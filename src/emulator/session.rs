@@ -261,6 +261,13 @@ impl Session {
         progress.has_sent
     }
 
+    /// True when it has a receiver of a partition.
+    pub(crate) fn receives_from(&self, partition: u16) -> bool {
+        self.links
+            .values()
+            .any(|link| link.receives_from(partition))
+    }
+
     /// True when it has a link to `$cbs` of this role.
     pub(crate) fn has_cbs(&self, role: &Role) -> bool {
         self.links.values().any(|link| match (link, role) {
@@ -313,8 +320,11 @@ fn end_of(link: &Link, has_expired: bool, scope: &Scope) -> Option<Refusal> {
     {
         return Some(refusal);
     }
-    let path = link.resource().filter(|_| has_expired)?;
-    (!scope.access.covers(path, scope.now)).then(Refusal::token_expired)
+    let path = link.resource()?;
+    if link.generation() != Some(scope.hub().generation()) {
+        return Some(Refusal::entity_not_found(&scope.host, path));
+    }
+    (has_expired && !scope.access.covers(path, scope.now)).then(Refusal::token_expired)
 }
 
 pub(super) fn link_flow(handle: u32, link: &Incoming) -> LinkFlow {

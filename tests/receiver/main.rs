@@ -10,6 +10,7 @@ mod own {
     include!("faults.rs");
     include!("lost.rs");
     include!("owners.rs");
+    include!("misbehaviour.rs");
 }
 
 mod fe2o3 {
@@ -21,4 +22,5 @@ mod fe2o3 {
     include!("faults.rs");
     include!("lost.rs");
     include!("owners.rs");
+    include!("misbehaviour.rs");
 }

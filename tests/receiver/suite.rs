@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use dataverse_listener::emulator::{Emulator, Options};
+use dataverse_listener::emulator::{Emulator, Fault, Options};
 use dataverse_listener::event::{Body, Event, PartitionId};
 use dataverse_listener::receiver::{
     Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, LostPosition, Receiver,
