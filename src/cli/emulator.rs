@@ -1,5 +1,8 @@
 //! `emulator`: the embedded event hub by itself.
 
+mod commands;
+mod lines;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -7,15 +10,18 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::listen::GRACE;
-use super::{say, shutdown_on_signals};
+use super::{print, say, shutdown_on_signals};
 use crate::emulator::{Emulator, Options};
 use crate::secret::Secret;
+use commands::obey;
+use lines::{Line, Lines};
 
 /// Serve an event hub on this machine, for development
 ///
 /// Prints its connection string as the first line of standard output, then serves until Ctrl-C. It
 /// keeps events in memory only. Microsoft's SDKs work with it unchanged.
 #[derive(Debug, Args)]
+#[command(after_long_help = format!("Commands, with --commands:\n{}", commands::help()))]
 pub(super) struct Serve {
     /// The address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5672")]
@@ -45,6 +51,13 @@ pub(super) struct Serve {
     /// Keep at most that many MiB of events, then drop the oldest
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     retention: u32,
+
+    /// Read commands from standard input, one a line, that let the hub misbehave
+    ///
+    /// Each is answered by a line on standard output, or on standard error where it is wrong. The end
+    /// of the input does not end the hub.
+    #[arg(long)]
+    commands: bool,
 }
 
 impl Serve {
@@ -80,8 +93,41 @@ impl Serve {
             "serving at {}; Ctrl-C stops it",
             emulator.address()
         ));
-        shutdown.stopped().await;
+        let mut lines = match self.commands {
+            true => Some(
+                Lines::of_standard_input()
+                    .map_err(|error| Failure::new(Exit::System, "wait for commands", &error))?,
+            ),
+            false => None,
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.stopped() => break,
+                line = next(&mut lines) => answer(&emulator, line),
+            }
+        }
         emulator.stop().await;
         Ok(Exit::Fine)
+    }
+}
+
+/// The next line, for ever awaited where none is asked for.
+async fn next(lines: &mut Option<Lines>) -> Line {
+    match lines {
+        Some(lines) => lines.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Obeys a line, and says so, or says why not. Where nobody reads it any more, it is done all the same.
+fn answer(emulator: &Emulator, line: Line) {
+    let Some(line) = line else {
+        return say("a line is too long to be a command; help lists them all");
+    };
+    match obey(emulator, &line) {
+        Ok(None) => {}
+        Ok(Some(answer)) => drop(print(&format!("{answer}\n"))),
+        Err(wrong) => say(&wrong.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use dataverse_listener::emulator::{Emulator, Options};
+use dataverse_listener::emulator::{Emulator, Fault, Options};
 
 use crate::client::*;
 
@@ -95,6 +95,52 @@ async fn a_frozen_hub_is_silent_until_it_thaws() {
     assert!(stopped.await.is_err());
     emulator.thaw();
     assert_eq!(next_number(&mut receiver).await, 0);
+}
+
+#[tokio::test]
+async fn stolen_and_forced_links_are_told_so_in_the_words_of_the_service() {
+    let emulator = start().await;
+    let mut client = Client::connect(&emulator).await;
+    for (fault, condition, text) in [
+        (
+            Fault::Steal,
+            "amqp:link:stolen",
+            "New receiver 'nil' with higher epoch of '0' is created hence",
+        ),
+        (
+            Fault::Detach,
+            "amqp:link:detach-forced",
+            "is force detached",
+        ),
+    ] {
+        let mut first = client.receiver(0).await;
+        let mut second = client.receiver(1).await;
+        emulator.disturb(fault, Some(0));
+        let (told, description) = detachment(&mut first).await;
+        assert_eq!(told, condition);
+        assert!(description.contains(text), "{description}");
+        assert!(is_quiet(&mut second).await);
+        emulator.disturb(fault, None);
+        assert_eq!(detachment(&mut second).await.0, condition);
+    }
+}
+
+#[tokio::test]
+async fn links_to_a_hub_that_is_made_anew_are_told_that_theirs_is_gone() {
+    let emulator = start().await;
+    let mut client = Client::connect(&emulator).await;
+    fill(&emulator, 0, 3);
+    let mut receiver = client.receiver(0).await;
+    let mut sender = client.sender("hub").await.unwrap();
+    assert_eq!(next_number(&mut receiver).await, 0);
+    emulator.recreate();
+    fill(&emulator, 0, 5);
+    let (condition, text) = detachment(&mut receiver).await;
+    assert_eq!(condition, "amqp:not-found");
+    assert!(text.contains("could not be found"), "{text}");
+    let error = soon(sender.on_detach()).await;
+    assert!(format!("{error:?}").contains("NotFound"), "{error:?}");
+    assert_eq!(next_number(&mut client.receiver(0).await).await, 0);
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ mod demo;
 /// Posts that come twice, and a restart between them.
 #[cfg(feature = "emulator")]
 mod duplicates;
+/// `emulator`: a hub in a process of its own, and what it is told to do wrong.
+#[cfg(feature = "emulator")]
+mod emulator;
 /// One sentence and an exit code for each thing that is commonly wrong.
 #[cfg(feature = "emulator")]
 mod failures;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,8 +57,18 @@ impl Program {
 
     /// With its standard output going somewhere else.
     pub(crate) fn start_with_stdout(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
+        Self::spawn(command.stdin(Stdio::null()), stdout)
+    }
+
+    /// With something to be said to it.
+    pub(crate) fn start_with_input(command: &mut Command) -> (Self, ChildStdin) {
+        let mut program = Self::spawn(command.stdin(Stdio::piped()), Stdio::piped());
+        let input = program.child.stdin.take().unwrap();
+        (program, input)
+    }
+
+    fn spawn(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
