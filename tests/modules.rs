@@ -137,6 +137,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates that only some modules may name, and who may.
 const EDGES: &[(&str, &[&str])] = &[
     ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
+    ("fe2o3_amqp_ws", &["receiver"]),
+    ("hyper_util", &["receiver"]),
+    ("tokio_tungstenite", &["emulator"]),
     ("serde_amqp", &["emulator", "receiver", "simulator"]),
     ("reqwest", &["sink"]),
     ("tokio_rustls", &["receiver", "sink", "tls"]),

@@ -14,7 +14,7 @@ use dataverse_listener::emulator::{self, Emulator};
 use dataverse_listener::event::{Event, PartitionId};
 use dataverse_listener::receiver::{
     Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine, EventHub, LostPosition,
-    StartPosition,
+    StartPosition, Transport,
 };
 use dataverse_listener::simulator::{
     Format, Hub, Options, Post, PropertyValue, SimulateError, Story, Summary, simulate,
@@ -175,6 +175,7 @@ async fn check(connection_string: &str, event_hub: &str, expected: &str) {
     let hub = Hub {
         connection_string: connection_string.parse().unwrap(),
         event_hub: event_hub.to_owned(),
+        transport: Transport::default(),
     };
     let result = simulate(hub, options(), CancellationToken::new()).await;
     let SimulateError::Hub {
@@ -224,6 +225,7 @@ fn hub(emulator: &Emulator) -> Hub {
     Hub {
         connection_string: emulator.connection_string().parse().unwrap(),
         event_hub: "dataverse-events".to_owned(),
+        transport: Transport::default(),
     }
 }
 
@@ -252,6 +254,7 @@ async fn receive(emulator: &Emulator, partition: &str, count: usize) -> Vec<Even
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: Engine::default(),
         lost_position: LostPosition::default(),
+        transport: Transport::default(),
     });
     let mut receiver = hub.receiver(PartitionId::new(partition), StartPosition::Earliest);
     let receiving = async {

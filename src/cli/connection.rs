@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::receiver::ConnectionString;
+use super::way::Way;
+use crate::receiver::{ConnectionString, Transport};
 use crate::secret::Secret;
 
 /// The options of every command that connects to a hub.
@@ -28,9 +29,17 @@ pub(super) struct Connection {
     /// The name of the event hub, where the connection string has no EntityPath
     #[arg(long, value_name = "NAME")]
     pub(super) hub: Option<String>,
+
+    #[command(flatten)]
+    way: Way,
 }
 
 impl Connection {
+    /// How the hub is reached.
+    pub(super) fn transport(&self) -> Result<Transport, Failure> {
+        self.way.transport()
+    }
+
     /// The connection string, from wherever it was given.
     pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
         let text = match (&self.connection_string_file, &self.connection_string) {

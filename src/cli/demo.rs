@@ -87,6 +87,7 @@ impl Demo {
             simulator::Hub {
                 connection_string: hub.connection_string.clone(),
                 event_hub: hub.event_hub.clone(),
+                transport: hub.transport.clone(),
             },
             options,
             shutdown.stop_token(),

@@ -51,12 +51,14 @@ pub(super) struct Listen {
 
 impl Listen {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
+        let transport = self.connection.transport()?;
         let hub = receiver_config(
             self.connection.connection_string()?,
             self.connection.hub.as_deref(),
             &self.consumer_group,
             self.from,
         )?;
+        let hub = receiver::Config { transport, ..hub };
         let shutdown = shutdown_on_signals(GRACE)?;
         let format = self.format.unwrap_or_else(sink::StdoutFormat::detect);
         let config = config(hub, self.partitions, format, self.events);

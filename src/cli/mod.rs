@@ -16,6 +16,7 @@ mod run;
 mod schema;
 #[cfg(feature = "emulator")]
 mod simulate;
+mod way;
 
 use std::ffi::OsString;
 use std::future::Future;

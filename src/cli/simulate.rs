@@ -61,6 +61,7 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 impl Simulate {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
         let connection_string = self.connection.connection_string()?;
+        let transport = self.connection.transport()?;
         let event_hub = connection_string
             .event_hub_or(self.connection.hub.as_deref())
             .map_err(|error| Failure::new(Exit::Usage, "simulate", &error))?;
@@ -82,6 +83,7 @@ impl Simulate {
         let hub = simulator::Hub {
             connection_string,
             event_hub,
+            transport,
         };
         let summary = simulator::simulate(hub, options, shutdown.stop_token())
             .await

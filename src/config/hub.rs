@@ -1,9 +1,12 @@
 //! The `[[hub]]` table: what to read, and the secret that opens it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::event::PartitionId;
-use crate::receiver::{self, ConnectionString, StartPosition};
+use crate::receiver::{
+    self, Authorities, ConnectionString, Proxy, ProxyCredential, StartPosition, Transport,
+};
 use crate::settings::{Mistake, Settings};
 
 /// Reads one `[[hub]]` table; none where it has a mistake that leaves nothing to read.
@@ -13,6 +16,7 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
     let consumer_group = settings.with_default("consumer_group", "$Default".to_owned());
     let start = settings.parsed("start").unwrap_or(StartPosition::Earliest);
     let engine = settings.choice("engine").unwrap_or_default();
+    let transport = transport(&mut settings);
     let config = connection_string.and_then(|connection_string| {
         receiver::Config::new(connection_string, name.as_deref(), &consumer_group, start)
             .map_err(|error| settings.mistake("name", error.to_string()))
@@ -32,6 +36,7 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
         lost_position,
         owner_level,
         starts,
+        transport,
         ..config
     });
     mistakes.extend(settings.finish());
@@ -60,4 +65,127 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
         .parse()
         .map_err(|error: receiver::ConnectionStringError| settings.mistake(key, error.to_string()))
         .ok()
+}
+
+/// How the service is reached.
+fn transport(settings: &mut Settings) -> Transport {
+    Transport {
+        kind: settings.choice("transport").unwrap_or_default(),
+        endpoint: settings.parsed("endpoint"),
+        authorities: settings.optional::<PathBuf>("ca_file").and_then(|path| {
+            Authorities::from_file(&path)
+                .map_err(|error| settings.mistake("ca_file", error.to_string()))
+                .ok()
+        }),
+        proxy: proxy(settings),
+    }
+}
+
+fn proxy(settings: &mut Settings) -> Proxy {
+    let is_given = settings.has("proxy");
+    let proxy = settings.parsed::<Proxy>("proxy");
+    let key = settings.given("proxy_password", "proxy_password_file");
+    let has_password = settings.has(key);
+    let has_user = settings.has("proxy_user");
+    let user = settings.optional::<String>("proxy_user");
+    let password = settings.secret("proxy_password", "proxy_password_file");
+    if has_user && !has_password {
+        let reason = "is of no use without proxy_password or proxy_password_file";
+        settings.mistake("proxy_user", reason);
+    }
+    if has_password && !has_user {
+        settings.mistake(key, "is of no use without proxy_user");
+    }
+    let credential = user.zip(password).and_then(|(user, password)| {
+        ProxyCredential::new(&user, &password)
+            .map_err(|error| settings.mistake("proxy_user", error.to_string()))
+            .ok()
+    });
+    match (proxy, credential) {
+        // What is wrong with the proxy itself was said.
+        (None, Some(_)) if is_given => Proxy::default(),
+        (proxy, Some(credential)) => proxy
+            .unwrap_or_default()
+            .with_credential(credential)
+            .map_err(|error| settings.mistake("proxy_user", error.to_string()))
+            .unwrap_or_default(),
+        (proxy, None) => proxy.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::TransportKind;
+
+    const HUB: &str = "connection_string = \"Endpoint=sb://ns/;SharedAccessKeyName=n;SharedAccessKey=k;EntityPath=eh\"\n";
+
+    fn transport_of(keys: &str) -> (Transport, Vec<String>) {
+        let (config, mistakes) = read(Settings::of_toml("hub[0]", &format!("{HUB}{keys}")));
+        let mistakes = mistakes.iter().map(ToString::to_string).collect();
+        (config.unwrap().transport, mistakes)
+    }
+
+    #[test]
+    fn the_way_to_the_service_is_read() {
+        let (transport, mistakes) = transport_of("");
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert_eq!(transport.kind, TransportKind::Amqp);
+        assert_eq!(transport.proxy, Proxy::Environment);
+        assert!(transport.endpoint.is_none() && transport.authorities.is_none());
+        let (transport, mistakes) = transport_of(
+            "transport = \"websocket\"\nendpoint = \"10.0.0.1:8443\"\nproxy = \"http://proxy.example\"\nproxy_user = \"u\"\nproxy_password = \"hunter2\"\n",
+        );
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert_eq!(transport.kind, TransportKind::Websocket);
+        assert_eq!(transport.endpoint, "10.0.0.1:8443".parse().ok());
+        let credential = ProxyCredential::new("u", &"hunter2".into()).unwrap();
+        let proxy: Proxy = "http://proxy.example".parse().unwrap();
+        assert_eq!(Ok(transport.proxy), proxy.with_credential(credential));
+        let (transport, _) = transport_of("proxy = \"none\"");
+        assert_eq!(transport.proxy, Proxy::None);
+    }
+
+    #[track_caller]
+    fn check(keys: &str, expected: &[&str]) {
+        let (_, mistakes) = transport_of(keys);
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|text| format!("hub[0].{text}"))
+            .collect();
+        assert_eq!(mistakes, expected);
+    }
+
+    #[test]
+    fn every_mistake_in_the_way_to_the_service_is_told_and_no_secret() {
+        check(
+            "transport = \"wss\"\nendpoint = \"\"\nca_file = \"/none\"\nproxy = \"http://u:hunter2@proxy\"\nproxy_user = \"u:hunter2\"\nproxy_password = \"hunter2\"\nproxi = 1",
+            &[
+                "transport: must be one of amqp, websocket",
+                "endpoint: names no host; give host or host:port",
+                "ca_file: /none cannot be read: No such file or directory (os error 2)",
+                "proxy: has a user or a password in it; give them as proxy_user and proxy_password_file",
+                "proxy_user: must not have a colon or a control character in it",
+                "proxi: unknown key; did you mean \"proxy\"?",
+            ],
+        );
+        check(
+            "proxy = \"socks5://proxy\"\nproxy_user = \"u\"\nproxy_password = \"hunter2\"",
+            &["proxy: must be \"none\", or begin with http://"],
+        );
+        check(
+            "proxy = \"http://proxy\"\nproxy_user = \"u\"",
+            &["proxy_user: is of no use without proxy_password or proxy_password_file"],
+        );
+        check(
+            "proxy = \"http://proxy\"\nproxy_password = \"hunter2\"",
+            &["proxy_password: is of no use without proxy_user"],
+        );
+        for proxy in ["", "proxy = \"none\"\n"] {
+            check(
+                &format!("{proxy}proxy_user = \"u\"\nproxy_password = \"hunter2\""),
+                &["proxy_user: is of no use without the http:// proxy it is for"],
+            );
+        }
+    }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::condition::Refusal;
 use super::connection::{Connection, IDLE_TIME_OUT};
 use super::delay::Delay;
 use super::hub::Hub;
+use super::socket::{Exchanged, Socket};
 
 /// How many connections are served at a time.
 const MAX_CONNECTIONS: usize = 1000;
@@ -51,7 +52,7 @@ pub(crate) fn now() -> i64 {
 
 /// Opens the listening socket; an address that was just given up can be had again at once.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
+    let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
@@ -80,7 +81,8 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>, stop: Cancellati
             Ok((stream, _)) => {
                 let (hub, stop) = (Arc::clone(&hub), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = Task::new(stream, &hub).run(&stop).await {
+                    let task = Task::new(Socket::new(stream), &hub);
+                    if let Err(error) = task.run(&stop).await {
                         tracing::debug!(%error, "connection lost");
                     }
                 });
@@ -97,7 +99,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>, stop: Cancellati
 
 /// One connection: its socket, its state, and when each side was last heard.
 struct Task {
-    stream: TcpStream,
+    socket: Socket,
     hub: Arc<Hub>,
     mailbox: Arc<super::hub::Mailbox>,
     connection: Connection,
@@ -118,10 +120,10 @@ enum Turn {
 }
 
 impl Task {
-    fn new(stream: TcpStream, hub: &Arc<Hub>) -> Self {
+    fn new(socket: Socket, hub: &Arc<Hub>) -> Self {
         let registration = hub.connect();
         Self {
-            stream,
+            socket,
             hub: Arc::clone(hub),
             mailbox: Arc::clone(&registration.mailbox),
             connection: Connection::new(registration),
@@ -134,7 +136,6 @@ impl Task {
     }
 
     async fn run(mut self, stop: &CancellationToken) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         loop {
             self.thawed(stop).await;
             self.connection.attend(now());
@@ -142,10 +143,10 @@ impl Task {
                 self.closing_since.get_or_insert_with(Instant::now);
             }
             if self.connection.is_reset() {
-                return SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+                return self.socket.reset();
             }
             if self.connection.is_over() && self.connection.output().is_empty() {
-                return self.stream.shutdown().await;
+                return self.socket.shutdown().await;
             }
             let output = self.connection.output().len();
             self.delay
@@ -173,17 +174,17 @@ impl Task {
         let due = self.due();
         let connection = &self.connection;
         let output = &connection.output()[..self.delay.ready()];
-        let (mut reader, mut writer) = self.stream.split();
-        if connection.wants_input() {
+        let input = connection.wants_input().then(|| {
             self.input.reserve(READ_SIZE);
-        }
+            &mut self.input
+        });
         Ok(tokio::select! {
             () = self.mailbox.rung() => Turn::Rung,
             () = stop.cancelled(), if self.closing_since.is_none() => Turn::Stopped,
-            read = reader.read_buf(&mut self.input), if connection.wants_input() => Turn::Read(read?),
-            wrote = writer.write(output), if !output.is_empty() => {
-                Turn::Wrote(wrote?)
-            }
+            exchanged = self.socket.exchange(input, output) => match exchanged? {
+                Exchanged::Read(len) => Turn::Read(len),
+                Exchanged::Wrote(len) => Turn::Wrote(len),
+            },
             () = tokio::time::sleep_until(due) => Turn::Due,
         })
     }

@@ -2,12 +2,14 @@
 //!
 //! It is the other side of the wire for `demo`, for tests and for local debugging, and shares no code
 //! with the receiver: an encoder and a decoder with one author's mistake in common would agree.
-//! Microsoft's own SDKs work against it unmodified, over plain TCP with `UseDevelopmentEmulator=true`.
+//! Microsoft's own SDKs work against it unmodified, over plain TCP with `UseDevelopmentEmulator=true`. The
+//! same port takes WebSockets.
 //!
-//! From the socket inwards: `listener` (tasks, bytes) → `connection` (SASL, open and close, `frame`s) →
-//! `session` (windows, links) with `attach` (who may), `intake` (receiving) and `delivery` (sending) →
+//! From the socket inwards: `socket` (AMQP, or a `websocket` around it) → `listener` (tasks, bytes) →
+//! `connection` (SASL, open and close, `frame`s) → `session` (windows, links) with `attach` (who may),
+//! `intake` (receiving) and `delivery` (sending) →
 //! `hub` (what all connections share) with `log` (events), `roster` (receivers) and `conduct` (how it
-//! misbehaves, where `fault` tells it to). Everything but `listener` is free of IO and is handed the time.
+//! misbehaves, where `fault` tells it to). Everything behind `listener` is free of IO and is handed the time.
 //!
 //! Sources: the AMQP 1.0 specification (OASIS), and the AMQP protocol guide for Azure Event Hubs
 //! (learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide).
@@ -41,6 +43,8 @@ mod scan;
 mod scope;
 mod selector;
 mod session;
+mod socket;
+mod websocket;
 
 use std::fmt;
 use std::io;

@@ -256,7 +256,7 @@ fn required<'a>(
 }
 
 /// Host and port of `[scheme://]host[:port][/]`, the host an IPv6 address in brackets or without.
-fn split_endpoint(endpoint: &str) -> Result<(&str, Option<u16>), &'static str> {
+pub(super) fn split_endpoint(endpoint: &str) -> Result<(&str, Option<u16>), &'static str> {
     let authority = endpoint
         .split_once("://")
         .map_or(endpoint, |(_, rest)| rest);

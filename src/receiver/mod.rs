@@ -45,6 +45,10 @@ pub use error::{ReceiverError, Retry};
 pub use lost::{LostPosition, LostPositionError};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
+pub use transport::{
+    Authorities, AuthoritiesError, Endpoint, EndpointError, Proxy, ProxyCredential, ProxyError,
+    ProxyServer, Transport, TransportKind,
+};
 
 use crate::event::{PartitionId, Position, Source};
 
@@ -77,6 +81,8 @@ pub struct Config {
     pub engine: Engine,
     /// Where to go on when the next event is not kept any more.
     pub lost_position: LostPosition,
+    /// How the service is reached.
+    pub transport: Transport,
 }
 
 impl Config {
@@ -102,12 +108,18 @@ impl Config {
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),
             lost_position: LostPosition::default(),
+            transport: Transport::default(),
         })
     }
 
     /// Where to begin in a partition.
     pub fn start_of(&self, partition: &PartitionId) -> &StartPosition {
         self.starts.get(partition).unwrap_or(&self.start)
+    }
+
+    /// Host and port that are dialled, for messages.
+    fn address(&self) -> String {
+        self.transport.address(&self.connection_string).to_string()
     }
 }
 
@@ -154,7 +166,7 @@ impl EventHub {
     /// Whatever [`ReceiverError`] tells of, at the first failure: nothing is tried again here.
     pub async fn partitions(&self) -> Result<Vec<PartitionId>, ReceiverError> {
         let mut ids = self.ask_partitions().await.map_err(|failure| {
-            let address = self.config.connection_string.address();
+            let address = self.config.address();
             ReceiverError::judge(failure, &describe_hub(&self.config), &address)
         })?;
         ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
@@ -183,7 +195,7 @@ impl EventHub {
         partition: &PartitionId,
     ) -> Result<Option<LastEvent>, ReceiverError> {
         self.ask_last_event(partition).await.map_err(|failure| {
-            let address = self.config.connection_string.address();
+            let address = self.config.address();
             ReceiverError::judge(
                 failure,
                 &describe_partition(&self.config, partition),
@@ -259,6 +271,7 @@ mod tests {
             prefetch_bytes: DEFAULT_PREFETCH_BYTES,
             engine: Engine::default(),
             lost_position: LostPosition::default(),
+            transport: Transport::default(),
         });
         let expected = Source {
             namespace: "ns".into(),

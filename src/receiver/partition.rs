@@ -395,7 +395,7 @@ impl Receiver {
     }
 
     fn judge(&self, failure: Failure, position_refused: bool) -> ReceiverError {
-        let address = self.config.connection_string.address();
+        let address = self.config.address();
         match ReceiverError::judge(failure, &self.object, &address) {
             ReceiverError::Refused { object, reason } if position_refused => {
                 let position = self.resume.describe();

@@ -40,7 +40,7 @@ pub use story::Story;
 
 use self::posts::Posts;
 use self::sender::Sender;
-use crate::receiver::{ConnectionString, ReceiverError};
+use crate::receiver::{ConnectionString, ReceiverError, Transport};
 
 /// How many events to post where neither a number nor files are given.
 pub const DEFAULT_COUNT: u64 = 10;
@@ -66,6 +66,8 @@ pub struct Hub {
     pub connection_string: ConnectionString,
     /// The hub's name.
     pub event_hub: String,
+    /// How it is reached.
+    pub transport: Transport,
 }
 
 /// What to post, and how fast.

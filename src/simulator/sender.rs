@@ -50,9 +50,9 @@ pub(crate) struct Sender {
 impl Sender {
     /// Connects, authorises and attaches, to the hub or to one of its partitions.
     pub(crate) async fn attach(hub: Hub, partition: Option<&str>) -> Result<Self, SimulateError> {
-        let (object, dialled) = (hub.describe(), hub.connection_string.address());
+        let (object, dialled) = (hub.describe(), hub.dialled());
         let judge = |failure| nothing_sent(ReceiverError::judge(failure, &object, &dialled));
-        let opened = Connection::open(&hub.connection_string, usize::MAX).await;
+        let opened = Connection::open(&hub.connection_string, &hub.transport, usize::MAX).await;
         let mut connection = opened.map_err(judge)?;
         let authorized = connection
             .authorize(&hub.connection_string, &hub.event_hub)
@@ -190,7 +190,7 @@ impl Sender {
                 reason,
             };
         }
-        let dialled = self.hub.connection_string.address();
+        let dialled = self.hub.dialled();
         self.broken(ReceiverError::judge(
             error.into(),
             &self.hub.describe(),
@@ -222,6 +222,10 @@ impl Hub {
             self.event_hub,
             self.connection_string.namespace()
         )
+    }
+
+    fn dialled(&self) -> String {
+        self.transport.address(&self.connection_string).to_string()
     }
 
     fn silent(&self) -> ReceiverError {

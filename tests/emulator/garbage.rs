@@ -129,7 +129,8 @@ async fn frames_nobody_waits_for_are_let_pass() {
 async fn other_protocols_are_told_what_is_spoken_here() {
     let emulator = start().await;
     for greeting in [
-        b"GET / HTTP/1.1\r\n\r\n".as_slice(),
+        b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(),
+        b"POST / HTTP/1.1\r\n\r\n",
         b"AMQP\x02\x01\x00\x00",
         &[0x16; 64],
     ] {

@@ -4,6 +4,7 @@
 //! - `sending`: single events, batches, keys, sizes, retention
 //! - `access`: tokens, keys, what is refused
 //! - `faults`: what a test can do to the hub, and stopping and starting it
+//! - `websocket`: what opens one, what does not
 //! - `garbage`: what a peer may send without harm
 #![cfg(feature = "emulator")]
 #![expect(
@@ -21,3 +22,4 @@ mod faults;
 mod garbage;
 mod receiving;
 mod sending;
+mod websocket;

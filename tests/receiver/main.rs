@@ -1,6 +1,8 @@
 //! Receiving, against the hub in the box and over real sockets, with the faults that a hub can have.
 #![cfg(feature = "emulator")]
 
+mod between;
+
 mod own {
     use dataverse_listener::receiver::Engine;
 
@@ -11,6 +13,7 @@ mod own {
     include!("lost.rs");
     include!("owners.rs");
     include!("misbehaviour.rs");
+    include!("transports.rs");
 }
 
 mod fe2o3 {
@@ -23,4 +26,5 @@ mod fe2o3 {
     include!("lost.rs");
     include!("owners.rs");
     include!("misbehaviour.rs");
+    include!("transports.rs");
 }

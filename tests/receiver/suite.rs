@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use dataverse_listener::emulator::{Emulator, Fault, Options};
 use dataverse_listener::event::{Body, Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub, LostPosition, Receiver,
-    ReceiverError, Retry, StartPosition,
+    Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub,
+    LostPosition, Receiver, ReceiverError, Retry, StartPosition, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -78,6 +78,7 @@ fn config(connection_string: &str) -> Config {
         prefetch_bytes: DEFAULT_PREFETCH_BYTES,
         engine: ENGINE,
         lost_position: LostPosition::default(),
+        transport: Transport::default(),
     }
 }
 
@@ -455,7 +456,6 @@ async fn a_position_beyond_the_end_is_invalid() {
         assert_eq!(error.retry(), Retry::Never);
     }
 }
-
 
 #[tokio::test]
 async fn the_sixth_reader_of_a_partition_is_one_too_many() {

@@ -22,7 +22,7 @@ use crate::receiver::engine::{
 use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, step};
-use crate::receiver::{Config, LastEvent, management, transport};
+use crate::receiver::{Config, LastEvent, Transport, management, transport};
 
 /// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
 const LEAST_BOUND: usize = 1024 * 1024;
@@ -52,8 +52,12 @@ impl Drop for Connection {
 
 impl Connection {
     /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read.
-    async fn open(target: &ConnectionString, bound: usize) -> Result<Self, Failure> {
-        let stream = transport::connect(target)
+    async fn open(
+        target: &ConnectionString,
+        transport: &Transport,
+        bound: usize,
+    ) -> Result<Self, Failure> {
+        let stream = transport::connect(target, transport)
             .await
             .map_err(Failure::Unreachable)?;
         let options = Options {
@@ -75,7 +79,8 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
-        let mut connection = Self::open(&config.connection_string, bound).await?;
+        let mut connection =
+            Self::open(&config.connection_string, &config.transport, bound).await?;
         let claim = Claim::new(&config.connection_string, &config.event_hub);
         let cbs = connection.attach_node(claim::NODE).await?;
         put(&claim, &connection.wire, cbs).await?;

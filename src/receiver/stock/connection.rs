@@ -25,7 +25,7 @@ use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
 use crate::receiver::wire::Leash;
-use crate::receiver::{Config, LastEvent, management, transport};
+use crate::receiver::{Config, LastEvent, Transport, management, transport};
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
 const READ_BUFFER: usize = 64 * 1024;
@@ -49,8 +49,12 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read;
     /// senders, whose answers are small, give `usize::MAX`.
-    pub(crate) async fn open(target: &ConnectionString, bound: usize) -> Result<Self, Failure> {
-        let stream = transport::connect(target)
+    pub(crate) async fn open(
+        target: &ConnectionString,
+        transport: &Transport,
+        bound: usize,
+    ) -> Result<Self, Failure> {
+        let stream = transport::connect(target, transport)
             .await
             .map_err(Failure::Unreachable)?;
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
@@ -79,7 +83,8 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
-        let mut connection = Self::open(&config.connection_string, bound).await?;
+        let mut connection =
+            Self::open(&config.connection_string, &config.transport, bound).await?;
         connection
             .authorize(&config.connection_string, &config.event_hub)
             .await?;

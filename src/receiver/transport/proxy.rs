@@ -1,0 +1,419 @@
+//! HTTP proxies: which one lies on the way, and the tunnel through it.
+//!
+//! Spec: RFC 9110 section 9.3.6 (CONNECT), RFC 7617 (Basic). What the variables of the environment mean
+//! is left to hyper-util, so that they mean the same as to other programs. A tunnel does not ask what
+//! goes through it: AMQP on port 5671 has one as well as WebSockets have.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fe2o3_amqp_ws::tungstenite::http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::address::Address;
+use super::{tcp, within};
+use crate::receiver::connection_string::split_endpoint;
+use crate::secret::Secret;
+
+/// The port of a proxy whose URL has none: the one of `http`.
+const HTTP_PORT: u16 = 80;
+/// No answer to CONNECT is longer than this.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// Which proxy is asked for a tunnel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// The one of `HTTPS_PROXY`, or of `ALL_PROXY`, unless `NO_PROXY` names the host; also in small letters.
+    /// An emulator, which knows no TLS, is reached without.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    None,
+    /// This one.
+    Http {
+        /// Host and port.
+        server: ProxyServer,
+        /// What it wants to know before it opens a tunnel.
+        credential: Option<ProxyCredential>,
+    },
+}
+
+/// Where a proxy listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyServer(Address);
+
+/// A user and a password for a proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyCredential {
+    /// The value of the header `Proxy-Authorization`.
+    basic: Secret,
+}
+
+impl fmt::Debug for ProxyCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyCredential(***)")
+    }
+}
+
+/// Why a text names no proxy, as a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// Another scheme, or none.
+    #[error("must be \"none\", or begin with http://")]
+    Scheme,
+    /// A user in the URL, and with it a secret where none belongs.
+    #[error("has a user or a password in it; give them as proxy_user and proxy_password_file")]
+    Credential,
+    /// A host or a port that is none.
+    #[error("{0}")]
+    Address(&'static str),
+    /// A user's name that RFC 7617 has no way to send.
+    #[error("must not have a colon or a control character in it")]
+    User,
+    /// A user where no proxy is named to be told about it.
+    #[error("is of no use without the http:// proxy it is for")]
+    NoProxy,
+}
+
+impl ProxyCredential {
+    /// Takes both.
+    ///
+    /// # Errors
+    /// When the name cannot be sent.
+    pub fn new(user: &str, password: &Secret) -> Result<Self, ProxyError> {
+        if user.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(ProxyError::User);
+        }
+        let pair = format!("{user}:{}", password.reveal());
+        Ok(Self {
+            basic: Secret::new(format!("Basic {}", STANDARD.encode(pair))),
+        })
+    }
+}
+
+impl Proxy {
+    /// The same proxy, which is told who asks.
+    ///
+    /// # Errors
+    /// When it is none in particular.
+    pub fn with_credential(self, credential: ProxyCredential) -> Result<Self, ProxyError> {
+        match self {
+            Self::Http { server, .. } => Ok(Self::Http {
+                server,
+                credential: Some(credential),
+            }),
+            Self::Environment | Self::None => Err(ProxyError::NoProxy),
+        }
+    }
+
+    /// The proxy on the way to `destination`, none where it is reached without.
+    ///
+    /// # Errors
+    /// When the environment names a proxy that is not one of HTTP.
+    pub(super) fn toward(
+        &self,
+        destination: &Address,
+        is_encrypted: bool,
+    ) -> io::Result<Option<Hop>> {
+        match self {
+            Self::Environment if is_encrypted => of_environment(&Matcher::from_env(), destination),
+            Self::Environment | Self::None => Ok(None),
+            Self::Http { server, credential } => Ok(Some(Hop {
+                address: server.0.clone(),
+                authorization: credential
+                    .as_ref()
+                    .map(|credential| credential.basic.clone()),
+                origin: Origin::Configuration,
+            })),
+        }
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self::None);
+        }
+        let scheme = text.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
+        if scheme.is_none() {
+            return Err(ProxyError::Scheme);
+        }
+        if text.contains('@') {
+            return Err(ProxyError::Credential);
+        }
+        let (host, port) = split_endpoint(text).map_err(ProxyError::Address)?;
+        Ok(Self::Http {
+            server: ProxyServer(Address::new(host, port.unwrap_or(HTTP_PORT))),
+            credential: None,
+        })
+    }
+}
+
+/// What the variables of the environment, as `matcher` has read them, say of `destination`.
+fn of_environment(matcher: &Matcher, destination: &Address) -> io::Result<Option<Hop>> {
+    // What cannot be part of a URL cannot be meant by a variable.
+    let uri = format!("https://{destination}/").parse::<Uri>().ok();
+    let Some(found) = uri.and_then(|uri| matcher.intercept(&uri)) else {
+        return Ok(None);
+    };
+    match (found.uri().scheme_str(), found.uri().host()) {
+        (Some("http"), Some(host)) => Ok(Some(Hop {
+            address: Address::new(
+                host.trim_start_matches('[').trim_end_matches(']'),
+                found.uri().port_u16().unwrap_or(HTTP_PORT),
+            ),
+            authorization: authorization(&found),
+            origin: Origin::Environment,
+        })),
+        _ => Err(io::Error::other(
+            "the proxy of the environment (HTTPS_PROXY, ALL_PROXY) is not one of http://, the only ones that \
+             are understood; set proxy (--proxy) to another, or to \"none\"",
+        )),
+    }
+}
+
+fn authorization(found: &Intercept) -> Option<Secret> {
+    found
+        .basic_auth()
+        .and_then(|value| value.to_str().ok())
+        .map(Secret::from)
+}
+
+/// Who named a proxy, and so who can give it what it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Configuration,
+    Environment,
+}
+
+/// A proxy on the way.
+#[derive(Debug)]
+pub(super) struct Hop {
+    address: Address,
+    authorization: Option<Secret>,
+    origin: Origin,
+}
+
+impl Hop {
+    /// A stream to `destination`, whose name the proxy resolves.
+    pub(super) async fn tunnel(&self, destination: &Address) -> io::Result<TcpStream> {
+        let mut stream = tcp::connect(&self.address).await.map_err(|error| {
+            let text = format!("{} cannot be reached: {error}", self.name());
+            io::Error::new(error.kind(), text)
+        })?;
+        let asked = within("CONNECT to the proxy", async {
+            stream
+                .write_all(self.request(destination).as_bytes())
+                .await?;
+            read_status(&mut stream).await
+        });
+        match asked.await {
+            Ok(200..=299) => Ok(stream),
+            Ok(status) => Err(io::Error::other(self.refusal(status, destination))),
+            Err(error) => {
+                let text = format!("{} opens no tunnel: {error}", self.name());
+                Err(io::Error::new(error.kind(), text))
+            }
+        }
+    }
+
+    fn request(&self, destination: &Address) -> String {
+        let authorization = self
+            .authorization
+            .as_ref()
+            .map_or_else(String::new, |value| {
+                format!("Proxy-Authorization: {}\r\n", value.reveal())
+            });
+        format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{authorization}\r\n")
+    }
+
+    fn name(&self) -> String {
+        match self.origin {
+            Origin::Configuration => format!("the proxy {}", self.address),
+            Origin::Environment => format!(
+                "the proxy {} of the environment (proxy = \"none\" ignores it)",
+                self.address
+            ),
+        }
+    }
+
+    fn refusal(&self, status: u16, destination: &Address) -> String {
+        let name = self.name();
+        match (status, &self.authorization, self.origin) {
+            (407, Some(_), _) => format!("{name} refuses the user or the password (HTTP 407)"),
+            (407, None, Origin::Configuration) => format!(
+                "{name} wants a user and a password (HTTP 407); give proxy_user, and proxy_password or \
+                 proxy_password_file"
+            ),
+            (407, None, Origin::Environment) => format!(
+                "{name} wants a user and a password (HTTP 407); give them in HTTPS_PROXY, or name the proxy \
+                 by the key proxy, with proxy_user and proxy_password_file"
+            ),
+            (403 | 405, ..) => {
+                let cure = match destination.port() {
+                    443 => "",
+                    _ => {
+                        "; many proxies let only port 443 through, which transport = \"websocket\" takes"
+                    }
+                };
+                format!("{name} does not allow a tunnel to {destination} (HTTP {status}){cure}")
+            }
+            _ => format!("{name} opens no tunnel to {destination} (HTTP {status})"),
+        }
+    }
+}
+
+/// Reads the answer to CONNECT, and nothing behind it: there is nothing, for the client speaks first.
+async fn read_status(stream: &mut TcpStream) -> io::Result<u16> {
+    let mut answer = Vec::with_capacity(512);
+    while !answer.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut answer).await? == 0 {
+            let text = "it hung up";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        if let Some(line) = first_line(&answer) {
+            match status(line) {
+                Some(200..=299) => {}
+                // The page beside a refusal may still be on its way, and nobody wants it.
+                Some(status) => return Ok(status),
+                None => break,
+            }
+        }
+        if answer.len() > MAX_ANSWER {
+            break;
+        }
+    }
+    let status = first_line(&answer).and_then(status);
+    status.ok_or_else(|| io::Error::other("its answer is not one of HTTP"))
+}
+
+fn first_line(answer: &[u8]) -> Option<&[u8]> {
+    let end = answer.iter().position(|byte| *byte == b'\n')?;
+    Some(&answer[..end])
+}
+
+/// The status in the first line of an answer. Its words may be in any encoding.
+fn status(line: &[u8]) -> Option<u16> {
+    let mut words = line.trim_ascii().splitn(3, |byte| *byte == b' ');
+    let (version, code) = (words.next()?, words.next()?);
+    if !version.starts_with(b"HTTP/1.") || !code.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let status = str::from_utf8(code).ok()?.parse().ok()?;
+    (100..=999).contains(&status).then_some(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential() -> ProxyCredential {
+        ProxyCredential::new("Aladdin", &"open sesame".into()).unwrap()
+    }
+
+    #[test]
+    fn a_proxy_is_a_url_without_a_secret_or_none() {
+        let http = |host, port| {
+            Ok(Proxy::Http {
+                server: ProxyServer(Address::new(host, port)),
+                credential: None,
+            })
+        };
+        for (text, expected) in [
+            ("none", Ok(Proxy::None)),
+            ("http://proxy.example:3128", http("proxy.example", 3128)),
+            ("HTTP://proxy.example/", http("proxy.example", 80)),
+            ("http://[::1]:3128", http("::1", 3128)),
+            ("proxy.example:3128", Err(ProxyError::Scheme)),
+            ("https://proxy.example", Err(ProxyError::Scheme)),
+            ("socks5://proxy.example", Err(ProxyError::Scheme)),
+            ("", Err(ProxyError::Scheme)),
+            ("http://u:hunter2@proxy", Err(ProxyError::Credential)),
+            ("http://", Err(ProxyError::Address("names no host"))),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_sent_as_basic_and_never_shown() {
+        let proxy: Proxy = "http://p".parse().unwrap();
+        let proxy = proxy.with_credential(credential()).unwrap();
+        let destination = Address::new("ns.example", 5671);
+        let hop = proxy.toward(&destination, true).unwrap().unwrap();
+        assert_eq!(
+            hop.request(&destination),
+            "CONNECT ns.example:5671 HTTP/1.1\r\nHost: ns.example:5671\r\n\
+             Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
+        );
+        let shown = format!("{proxy:?} {hop:?}");
+        assert!(
+            !shown.contains("QWxh") && !shown.contains("sesame"),
+            "{shown}"
+        );
+        let colon = ProxyCredential::new("a:b", &"x".into());
+        assert_eq!(colon.unwrap_err(), ProxyError::User);
+        for proxy in [Proxy::None, Proxy::Environment] {
+            assert_eq!(
+                proxy.with_credential(credential()).unwrap_err(),
+                ProxyError::NoProxy
+            );
+        }
+    }
+
+    #[test]
+    fn the_environment_counts_for_what_is_encrypted_and_not_in_no_proxy() {
+        let matcher = |https: &str| {
+            Matcher::builder()
+                .https(https.to_owned())
+                .no("inside.example, 10.0.0.0/8".to_owned())
+                .build()
+        };
+        let there = |https: &str, host| {
+            of_environment(&matcher(https), &Address::new(host, 5671))
+                .map(|hop| hop.map(|hop| (hop.address.to_string(), hop.authorization.is_some())))
+        };
+        let plain = "http://proxy.example:3128";
+        let expected = Some(("proxy.example:3128".to_owned(), false));
+        assert_eq!(there(plain, "ns.example").unwrap(), expected);
+        assert_eq!(there(plain, "::1").unwrap(), expected);
+        assert_eq!(there(plain, "ns.inside.example").unwrap(), None);
+        assert_eq!(there(plain, "10.1.2.3").unwrap(), None);
+        assert_eq!(there("", "ns.example").unwrap(), None);
+        assert_eq!(
+            there("http://u:hunter2@[::1]", "ns.example").unwrap(),
+            Some(("[::1]:80".to_owned(), true))
+        );
+        let error = there("socks5://u:hunter2@proxy.example", "ns.example").unwrap_err();
+        assert!(error.to_string().contains("proxy (--proxy)"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        let destination = Address::new("localhost", 5672);
+        let hop = Proxy::Environment.toward(&destination, false).unwrap();
+        assert!(hop.is_none());
+    }
+
+    #[test]
+    fn a_status_is_read_from_the_first_line() {
+        for (answer, expected) in [
+            (&b"HTTP/1.1 200 OK\r\n\r\n"[..], Some(200)),
+            (b"HTTP/1.0 407\r\n", Some(407)),
+            (b"HTTP/1.1 502 \xfcberlastet\n", Some(502)),
+            (b"HTTP/1.1 200 OK", None),
+            (b"HTTP/1.1 20\r\n", None),
+            (b"HTTP/1.1 +20\r\n", None),
+            (b"HTTP/1.1\r\n", None),
+            (b"SSH-2.0-OpenSSH\r\n\r\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(first_line(answer).and_then(status), expected, "{answer:?}");
+        }
+    }
+}
