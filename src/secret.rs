@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::durable;
 
@@ -34,6 +34,24 @@ impl Secret {
     }
 }
 
+/// Where a file lies that a setting or an option names: a relative name is looked for among the credentials
+/// that systemd has given the service (`LoadCredential=`), and then in the working directory.
+///
+/// Source: "System and Service Credentials", systemd.exec(5).
+pub(crate) fn locate(file: &Path) -> PathBuf {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty());
+    locate_in(credentials.as_deref().map(Path::new), file)
+}
+
+/// Where there is none at all, its absence is told of the place that was meant: among the credentials.
+fn locate_in(credentials: Option<&Path>, file: &Path) -> PathBuf {
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    match credentials.map(|credentials| credentials.join(file)) {
+        Some(credential) if is_there(&credential) || !is_there(file) => credential,
+        _ => file.to_owned(),
+    }
+}
+
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self::new(text)
@@ -61,6 +79,24 @@ mod tests {
         let secret = Secret::new("SAS_KEY_VALUE");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.reveal(), "SAS_KEY_VALUE");
+    }
+
+    #[test]
+    fn a_relative_name_is_that_of_a_credential_before_it_is_one_in_the_working_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+        std::fs::write(folder.path().join("given"), "").unwrap();
+        let check = |file: &str, expected: &Path| {
+            let found = locate_in(Some(folder.path()), Path::new(file));
+            assert_eq!(found, expected, "{file}");
+            assert_eq!(locate_in(None, Path::new(file)), Path::new(file));
+        };
+        // Tests run where Cargo.toml and Cargo.lock are.
+        check("given", &folder.path().join("given"));
+        check("Cargo.toml", &folder.path().join("Cargo.toml"));
+        check("Cargo.lock", Path::new("Cargo.lock"));
+        check("nowhere", &folder.path().join("nowhere"));
+        check("/etc/hostname", Path::new("/etc/hostname"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// A table such as `[[sink]]`, its place in the file, and what was found wrong in it so far.
 #[derive(Debug)]
@@ -164,12 +164,18 @@ impl Settings {
         choice
     }
 
+    /// The path of `key`, whose file is a secret, or goes with one: see [`secret::locate`].
+    pub(crate) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.optional(key)
+            .map(|path: PathBuf| secret::locate(&path))
+    }
+
     /// The secret of `key`, or of the file that `key_file` names; none where both are absent.
     ///
     /// Given twice, empty, or in a file that cannot be read, it is a mistake and none.
     pub(crate) fn secret(&mut self, key: &'static str, key_file: &'static str) -> Option<Secret> {
         let inline = self.optional::<Secret>(key);
-        let file = self.optional::<PathBuf>(key_file);
+        let file = self.file(key_file);
         let (key, secret) = match (inline, file) {
             (Some(_), Some(_)) => {
                 self.mistake(key, format!("is given twice: here and by {key_file}"));

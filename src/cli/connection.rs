@@ -7,7 +7,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::way::Way;
 use crate::receiver::{ConnectionString, Transport};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// The options of every command that connects to a hub.
 #[derive(Debug, Args)]
@@ -22,7 +22,8 @@ pub(super) struct Connection {
     )]
     connection_string: Option<Secret>,
 
-    /// A file that holds the connection string; it goes before the environment
+    /// A file that holds the connection string; it goes before the environment. A relative name is first
+    /// looked for in $CREDENTIALS_DIRECTORY
     #[arg(long, value_name = "FILE")]
     connection_string_file: Option<PathBuf>,
 
@@ -43,10 +44,13 @@ impl Connection {
     /// The connection string, from wherever it was given.
     pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
         let text = match (&self.connection_string_file, &self.connection_string) {
-            (Some(file), _) => Secret::from_file(file).map_err(|error| {
-                let what = format!("read the connection string from {}", file.display());
-                Failure::new(Exit::NoInput, &what, &error)
-            })?,
+            (Some(file), _) => {
+                let file = secret::locate(file);
+                Secret::from_file(&file).map_err(|error| {
+                    let what = format!("read the connection string from {}", file.display());
+                    Failure::new(Exit::NoInput, &what, &error)
+                })?
+            }
             (None, Some(text)) => text.clone(),
             (None, None) => {
                 return Err(Failure::plain(

@@ -136,6 +136,33 @@ fn the_secret_can_live_in_a_file_of_its_own() {
 }
 
 #[test]
+fn the_secret_can_be_a_credential_of_the_service() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let credentials = tempfile::tempdir().unwrap();
+    // As an editor leaves it: with a byte order mark and the line end of another system.
+    let secret = format!("\u{feff}{}\r\n", hub.connection_string());
+    std::fs::write(credentials.path().join("eventhub"), secret).unwrap();
+    let variables = [(
+        "CREDENTIALS_DIRECTORY",
+        credentials.path().to_str().unwrap(),
+    )];
+    let table = |name: &str| {
+        file(&format!(
+            "[[hub]]\nconnection_string_file = \"{name}\"\n{CONSOLE}"
+        ))
+    };
+    assert_eq!(daemon(&table("eventhub"), &variables).documents(1).len(), 1);
+    let ended = daemon(&table("evnethub"), &variables).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    let said = format!(
+        "hub[0].connection_string_file: {}/evnethub cannot be read",
+        credentials.path().display()
+    );
+    assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+}
+
+#[test]
 fn the_daemon_waits_for_a_hub_that_is_not_there_yet() {
     let mut hub = Hub::start(1);
     hub.simulate(["--count", "1"]);

@@ -1,7 +1,6 @@
 //! The table `tls`: whom to trust instead of the system's authorities, and our own certificate.
 
 use std::io;
-use std::path::PathBuf;
 
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
@@ -68,7 +67,7 @@ impl Tls {
 }
 
 fn file(settings: &mut Settings, key: &'static str) -> Option<Vec<u8>> {
-    let path: PathBuf = settings.optional(key)?;
+    let path = settings.file(key)?;
     tls::read(&path)
         .map_err(|error| {
             settings.mistake(key, format!("{} cannot be read: {error}", path.display()))
