@@ -216,6 +216,12 @@ impl Settings {
         if self.has(key_file) { key_file } else { key }
     }
 
+    /// Where the file of a secret lies, for those who look at it again later; before it is read.
+    pub(crate) fn peek_file(&self, key_file: &str) -> Option<PathBuf> {
+        let value = self.values.get(key_file)?.clone();
+        PathBuf::read(value).map(|path| secret::locate(&path))
+    }
+
     /// The tables of an array such as `[[sink]]`, each with its place; none where it is absent.
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         self.known.push(key);

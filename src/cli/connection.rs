@@ -43,15 +43,16 @@ impl Connection {
 
     /// The connection string, from wherever it was given.
     pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
-        let text = match (&self.connection_string_file, &self.connection_string) {
+        let (text, file) = match (&self.connection_string_file, &self.connection_string) {
             (Some(file), _) => {
                 let file = secret::locate(file);
-                Secret::from_file(&file).map_err(|error| {
+                let text = Secret::from_file(&file).map_err(|error| {
                     let what = format!("read the connection string from {}", file.display());
                     Failure::new(Exit::NoInput, &what, &error)
-                })?
+                })?;
+                (text, Some(file))
             }
-            (None, Some(text)) => text.clone(),
+            (None, Some(text)) => (text.clone(), None),
             (None, None) => {
                 return Err(Failure::plain(
                     Exit::Usage,
@@ -59,11 +60,14 @@ impl Connection {
                 ));
             }
         };
-        text.reveal()
-            .trim()
-            .parse()
-            .map_err(|error: crate::receiver::ConnectionStringError| {
+        let parsed: ConnectionString = text.reveal().trim().parse().map_err(
+            |error: crate::receiver::ConnectionStringError| {
                 Failure::new(Exit::Usage, "read the connection string", &error)
-            })
+            },
+        )?;
+        Ok(match file {
+            Some(file) => parsed.read_from(file, text),
+            None => parsed,
+        })
     }
 }

@@ -59,12 +59,18 @@ fn starts(mut settings: Settings) -> (BTreeMap<PartitionId, StartPosition>, Vec<
 
 fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
     let key = settings.given("connection_string", "connection_string_file");
+    let file = settings.peek_file("connection_string_file");
     let text = settings.required_secret("connection_string", "connection_string_file")?;
-    text.reveal()
+    let parsed: ConnectionString = text
+        .reveal()
         .trim()
         .parse()
         .map_err(|error: receiver::ConnectionStringError| settings.mistake(key, error.to_string()))
-        .ok()
+        .ok()?;
+    Some(match file {
+        Some(file) => parsed.read_from(file, text),
+        None => parsed,
+    })
 }
 
 /// How the service is reached.

@@ -289,7 +289,7 @@ impl Connection {
     }
 
     fn sasl_init(&mut self, frame: &[u8]) -> Result<(), Refusal> {
-        let access = sasl::admit(frame, &self.scope.hub().key)?;
+        let access = sasl::admit(frame, &self.scope.hub().key())?;
         sasl::write_outcome(access.is_some(), &mut self.scope.out);
         match access {
             Some(access) => {

@@ -82,6 +82,12 @@ impl Emulator {
         self.hub.conduct.refuse_tokens(false);
     }
 
+    /// Takes tokens that are signed with another key from now on, and those of the old one no more. What was
+    /// put before stays good until its end.
+    pub fn replace_key(&self, key: &str) {
+        self.hub.replace_key(key);
+    }
+
     /// Refuses from now on every link to the hub and its partitions; `$cbs` and `$management` answer.
     pub fn refuse_attach(&self, condition: &str, description: &str) {
         let refusal = Refusal::new(condition, description);

@@ -28,7 +28,7 @@ pub(crate) struct Hub {
     partitions: AtomicU16,
     /// In lower case.
     pub(crate) consumer_groups: Vec<String>,
-    pub(crate) key: SharedKey,
+    key: Mutex<SharedKey>,
     /// Milliseconds since 1970.
     created: AtomicI64,
     /// How often it was made anew. Changed, and compared before a link sends, with the log locked.
@@ -65,7 +65,7 @@ impl Hub {
             name: name.to_owned(),
             partitions: AtomicU16::new(u16::try_from(log.partitions()).unwrap_or(u16::MAX)),
             consumer_groups: groups.chain(["$default".to_owned()]).collect(),
-            key,
+            key: Mutex::new(key),
             created: AtomicI64::new(created),
             generation: AtomicU64::new(0),
             retention_bytes,
@@ -77,6 +77,16 @@ impl Hub {
             round_robin: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
         }
+    }
+
+    /// The rule that tokens are checked against.
+    pub(crate) fn key(&self) -> SharedKey {
+        locked(&self.key).clone()
+    }
+
+    /// What was put before stays good until its end.
+    pub(crate) fn replace_key(&self, key: &str) {
+        key.clone_into(&mut locked(&self.key).key);
     }
 
     pub(crate) fn is_named(&self, name: &str) -> bool {

@@ -158,7 +158,7 @@ impl Emulator {
 
     /// The connection string with which every SDK reaches it from this machine. It has the key in it.
     pub fn connection_string(&self) -> String {
-        let (port, Hub { name, key, .. }) = (self.address.port(), &*self.hub);
+        let (port, name, key) = (self.address.port(), &self.hub.name, self.hub.key());
         let host = match self.address.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn plain_needs_the_key_and_the_others_need_nothing() {
-        let key = &hub().key;
+        let key = &hub().key();
         let check = |mechanism: &str, response: &[u8], expected: Option<bool>| {
             let access = super::check(mechanism, response, key);
             assert_eq!(

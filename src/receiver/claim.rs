@@ -1,92 +1,229 @@
-//! The claim that opens a hub: what is asked of `$cbs`, and how often.
+//! The claim that opens a hub: made at `$cbs`, and made again before it is over or when the secret has
+//! changed. Every engine asks as this says; none has a clock of its own for it.
 //!
 //! Source: claims-based security as the AMQP protocol guide for Azure Event Hubs describes it.
 
+use std::future::Future;
 use std::time::Duration;
 
 use fe2o3_amqp::types::primitives::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, sleep_until};
 
 use super::connection_string::{ConnectionString, Credential};
+use super::current::LOOK;
+use super::error;
 use super::sas;
 use super::seam::Failure;
 use crate::secret::Secret;
 
 /// The node that takes claims.
 pub(super) const NODE: &str = "$cbs";
-/// How long a token is good for.
+/// How long a token of our own signing is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// How old a token may get before it is renewed.
-pub(super) const TOKEN_AGE: Duration = Duration::from_secs(2700);
+/// How old it may get before it is renewed.
+const TOKEN_AGE: Duration = Duration::from_secs(2700);
+/// How long to leave the service alone when it has refused a new secret and the old token is still good.
+const REFUSED_DELAY: Duration = Duration::from_secs(30);
+
+/// A pair of links to `$cbs`, as an engine has it.
+pub(super) trait Cbs: Send {
+    /// Asks, and waits for the answer, which must be favourable.
+    fn ask(
+        &mut self,
+        properties: &[(&str, &str)],
+        body: Value,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Lets the peer hear that we are there, where the engine does not do so by itself.
+    fn heartbeat(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
 
 /// What is claimed, and by what right.
 #[derive(Debug)]
 pub(super) struct Claim {
-    credential: Credential,
+    target: ConnectionString,
+    event_hub: String,
     audience: String,
+    /// A token that was not put yet.
+    token: Option<Token>,
+    /// Which credential the token that was put came of.
+    version: u64,
+    renew_at: Option<Instant>,
+    /// A new credential that the service has refused, and when to try it again.
+    refused: Option<(u64, Instant)>,
+}
+
+/// A token, and how long it serves.
+#[derive(Debug)]
+struct Token {
+    kind: &'static str,
+    text: Secret,
+    /// None where nobody can make another one.
+    age: Option<Duration>,
+    version: u64,
 }
 
 impl Claim {
-    /// The claim to a hub and all below it.
-    pub(super) fn new(target: &ConnectionString, event_hub: &str) -> Self {
-        Self {
-            credential: target.credential().clone(),
+    /// The claim to a hub and all below it, with a token, but not made yet.
+    ///
+    /// # Errors
+    /// When there is no token to be had, or it is known to be over.
+    pub(super) async fn prepare(
+        target: &ConnectionString,
+        event_hub: &str,
+    ) -> Result<Self, Failure> {
+        target.current().look_at_opening(target, event_hub).await;
+        let mut claim = Self {
             audience: format!("sb://{}/{event_hub}", target.namespace()),
-        }
+            target: target.clone(),
+            event_hub: event_hub.to_owned(),
+            token: None,
+            version: 0,
+            renew_at: None,
+            refused: None,
+        };
+        claim.token = Some(claim.new_token(OffsetDateTime::now_utc())?);
+        Ok(claim)
     }
 
-    /// What is claimed: a URL.
-    pub(super) fn audience(&self) -> &str {
-        &self.audience
-    }
-
-    /// The properties and the body of the question that makes the claim `now`.
-    pub(super) fn question(&self, now: OffsetDateTime) -> ([(&str, &str); 3], Value) {
+    /// Makes the claim.
+    pub(super) async fn make(&mut self, cbs: &mut impl Cbs) -> Result<(), Failure> {
+        let token = match self.token.take() {
+            Some(token) => token,
+            None => self.new_token(OffsetDateTime::now_utc())?,
+        };
         let properties = [
             ("operation", "put-token"),
-            ("type", "servicebus.windows.net:sastoken"),
+            ("type", token.kind),
             ("name", self.audience.as_str()),
         ];
-        let token = self.token(now).reveal().to_owned();
-        (properties, Value::String(token))
+        let body = Value::String(token.text.reveal().to_owned());
+        let put = cbs.ask(&properties, body).await;
+        put.map_err(|failure| explain(failure, &token))?;
+        self.version = token.version;
+        self.renew_at = token.age.map(|age| Instant::now() + age);
+        self.refused = None;
+        Ok(())
     }
 
-    fn token(&self, now: OffsetDateTime) -> Secret {
-        match &self.credential {
+    /// Keeps the claim fresh, and the connection alive with a heartbeat at least every `beat`, until
+    /// something fails.
+    pub(super) async fn keep(mut self, mut cbs: impl Cbs, beat: Option<Duration>) -> Failure {
+        let mut beat_at = beat.map(|beat| Instant::now() + beat);
+        loop {
+            let look_at = self.target.current().is_watched();
+            let look_at = look_at.then(|| Instant::now() + LOOK);
+            let due = [beat_at, look_at, self.renew_at];
+            match due.into_iter().flatten().min() {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+            let beats = beat_at.is_some_and(|at| Instant::now() >= at);
+            if let Err(failure) = self.turn(&mut cbs, beats).await {
+                return failure;
+            }
+            if beats {
+                beat_at = beat.map(|beat| Instant::now() + beat);
+            }
+        }
+    }
+
+    /// Does what is to be done by now.
+    async fn turn(&mut self, cbs: &mut impl Cbs, beats: bool) -> Result<(), Failure> {
+        let current = self.target.current();
+        current.look(&self.target, &self.event_hub).await;
+        let now = Instant::now();
+        let version = self.target.current().version();
+        if self.renew_at.is_some_and(|at| now >= at) {
+            self.make(cbs).await?;
+            tracing::debug!(audience = self.audience, "token renewed");
+        } else if version != self.version && self.may_try(version, now) {
+            self.try_new_secret(cbs, version).await?;
+        } else if beats {
+            cbs.heartbeat().await?;
+        }
+        Ok(())
+    }
+
+    fn may_try(&self, version: u64, now: Instant) -> bool {
+        self.refused
+            .is_none_or(|(refused, again)| refused != version || now >= again)
+    }
+
+    /// Puts a token of the new secret in the place of the old one, over the same links. Where the service
+    /// refuses it, the old one is as good as before: a key may take a moment to become known.
+    async fn try_new_secret(&mut self, cbs: &mut impl Cbs, version: u64) -> Result<(), Failure> {
+        match self.make(cbs).await {
+            Ok(()) => {
+                tracing::debug!(audience = self.audience, "token of the new secret put");
+                Ok(())
+            }
+            Err(Failure::Condition { description, .. }) => {
+                if self.refused.is_none_or(|(refused, _)| refused != version) {
+                    tracing::warn!(
+                        "the new secret of event hub {:?} is refused: {}; the old token serves until it is over",
+                        self.event_hub,
+                        error::plain(&description)
+                    );
+                }
+                self.refused = Some((version, Instant::now() + REFUSED_DELAY));
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn new_token(&self, now: OffsetDateTime) -> Result<Token, Failure> {
+        let (credential, version) = self.target.current().credential();
+        let (text, age) = match credential {
             Credential::SharedAccessKey { name, key } => {
                 let expiry = now.unix_timestamp() + TOKEN_LIFE.as_secs() as i64;
-                sas::sign(&self.audience, name, key, expiry)
+                let text = sas::sign(&self.audience, &name, &key, expiry);
+                (text, Some(TOKEN_AGE))
             }
-            Credential::SharedAccessSignature(token) => token.clone(),
-        }
-    }
-
-    /// Says of a token that we did not sign when it expires, for that is its usual fault.
-    pub(super) fn explain(&self, failure: Failure) -> Failure {
-        match (failure, &self.credential) {
-            (
-                Failure::Condition {
-                    condition,
-                    description,
-                },
-                Credential::SharedAccessSignature(token),
-            ) => {
-                let expiry = sas::expiry(token).and_then(|time| time.format(&Rfc3339).ok());
-                let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
-                let description =
-                    format!("the given SharedAccessSignature expires {expiry}; {description}");
-                Failure::Condition {
-                    condition,
-                    description,
+            Credential::SharedAccessSignature(text) => {
+                if let Some(expiry) = sas::expiry(&text).filter(|expiry| *expiry <= now) {
+                    return Err(expired(expiry));
                 }
+                (text, None)
             }
-            (failure, _) => failure,
-        }
+        };
+        Ok(Token {
+            kind: "servicebus.windows.net:sastoken",
+            text,
+            age,
+            version,
+        })
     }
+}
 
-    /// True when it can be made anew before it is over.
-    pub(super) fn is_renewable(&self) -> bool {
-        matches!(self.credential, Credential::SharedAccessKey { .. })
+/// The service would say no more than this, and later.
+fn expired(expiry: OffsetDateTime) -> Failure {
+    let expiry = expiry.format(&Rfc3339).unwrap_or_default();
+    Failure::Condition {
+        condition: "amqp:unauthorized-access".to_owned(),
+        description: format!("the given SharedAccessSignature expired {expiry}"),
+    }
+}
+
+/// Says of a token that we did not sign when it expires, for that is its usual fault.
+fn explain(failure: Failure, token: &Token) -> Failure {
+    match failure {
+        Failure::Condition {
+            condition,
+            description,
+        } if token.age.is_none() => {
+            let expiry = sas::expiry(&token.text).and_then(|time| time.format(&Rfc3339).ok());
+            let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
+            let description =
+                format!("the given SharedAccessSignature expires {expiry}; {description}");
+            Failure::Condition {
+                condition,
+                description,
+            }
+        }
+        failure => failure,
     }
 }

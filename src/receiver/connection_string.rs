@@ -5,9 +5,13 @@
 //! `=`, since keys and signatures contain more of them.
 
 use std::fmt;
+use std::io;
 use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use super::current::Current;
 use crate::secret::Secret;
 
 /// Where AMQP over TLS listens.
@@ -23,6 +27,7 @@ pub struct ConnectionString {
     event_hub: Option<String>,
     credential: Credential,
     emulator: bool,
+    current: Arc<Current>,
 }
 
 /// What proves that its holder may receive.
@@ -121,9 +126,36 @@ impl ConnectionString {
         }
     }
 
-    /// What proves that its holder may receive.
+    /// What proves that its holder may receive, as it was given.
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// The connection string in a file, which is looked at again while it is in use: when it changes, and
+    /// names the same hub, its new credential is taken over.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else.
+    pub fn from_file(file: &Path) -> io::Result<Self> {
+        let text = Secret::from_file(file)?;
+        let parsed: Self = text.reveal().trim().parse().map_err(io::Error::other)?;
+        Ok(parsed.read_from(file.to_owned(), text))
+    }
+
+    /// The same, read as `text` from a file: when that changes, and names the same hub, another
+    /// credential is taken over while the old one is in use.
+    #[must_use]
+    pub(crate) fn read_from(self, file: PathBuf, text: Secret) -> Self {
+        let current = Current::in_file(file, self.credential.clone(), text);
+        Self {
+            current: Arc::new(current),
+            ..self
+        }
+    }
+
+    /// The credential in force.
+    pub(super) fn current(&self) -> &Current {
+        &self.current
     }
 
     /// True with `UseDevelopmentEmulator=true`: AMQP then goes over plain TCP, without TLS.
@@ -156,6 +188,7 @@ impl FromStr for ConnectionString {
                 reason,
             })?;
         let default_port = if emulator { PLAIN_PORT } else { TLS_PORT };
+        let credential = parts.credential()?;
         Ok(Self {
             namespace: host.to_owned(),
             port: port.unwrap_or(default_port),
@@ -163,7 +196,8 @@ impl FromStr for ConnectionString {
                 .entity_path
                 .filter(|v| !v.is_empty())
                 .map(str::to_owned),
-            credential: parts.credential()?,
+            current: Arc::new(Current::given(credential.clone())),
+            credential,
             emulator,
         })
     }

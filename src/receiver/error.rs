@@ -233,6 +233,21 @@ const MAX_REASON: usize = 400;
 /// The service's words without the tail that only its operators can use, on one line, with their
 /// condition. A peer must not fill a log or smuggle a signature into it.
 fn reason(condition: &str, description: &str) -> String {
+    let text = plain(description);
+    let condition: String = condition
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(100)
+        .collect();
+    if text.is_empty() {
+        condition
+    } else {
+        format!("{text} ({condition})")
+    }
+}
+
+/// The same without the condition.
+pub(super) fn plain(description: &str) -> String {
     let tail = ["TrackingId:", "Reference:", "SystemTracker:"];
     let end = tail
         .iter()
@@ -246,17 +261,7 @@ fn reason(condition: &str, description: &str) -> String {
         .filter(|c| !c.is_control())
         .take(MAX_REASON)
         .collect();
-    let text = text.trim_end_matches([' ', '.', ',', ';']);
-    let condition: String = condition
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(100)
-        .collect();
-    if text.is_empty() {
-        condition
-    } else {
-        format!("{text} ({condition})")
-    }
+    text.trim_end_matches([' ', '.', ',', ';']).to_owned()
 }
 
 fn mask(word: &str) -> &str {

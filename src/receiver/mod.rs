@@ -13,6 +13,7 @@ pub(crate) mod condition;
 mod connection_string;
 mod continuity;
 mod credit;
+mod current;
 mod encoding;
 pub mod engine;
 mod engines;

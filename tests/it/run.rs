@@ -163,6 +163,30 @@ fn the_secret_can_be_a_credential_of_the_service() {
 }
 
 #[test]
+fn the_end_of_a_signature_is_told_and_the_signature_is_not() {
+    let hub = Hub::start(1);
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let string = hub.connection_string();
+    let (endpoint, _) = string.split_once("SharedAccessKeyName").unwrap();
+    for (end, expected) in [
+        (now + 90_000, "the SharedAccessSignature expires 20"),
+        (now + 80_000, "in less than a day"),
+        (now + 3_000, "in less than an hour"),
+        (now - 10, "the given SharedAccessSignature expired 20"),
+    ] {
+        let file = file(&format!(
+            "[[hub]]\nconnection_string = \"{endpoint}SharedAccessSignature=SharedAccessSignature \
+             sr=x&sig=c2ln&se={end}&skn=RootManageSharedAccessKey;UseDevelopmentEmulator=true\"\n\
+             name = \"dataverse-events\"\n{CONSOLE}"
+        ));
+        let ended = daemon(&file, &[]).wait();
+        assert_eq!(ended.status.code(), Some(77), "{}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("c2ln"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_daemon_waits_for_a_hub_that_is_not_there_yet() {
     let mut hub = Hub::start(1);
     hub.simulate(["--count", "1"]);

@@ -14,6 +14,7 @@ mod own {
     include!("owners.rs");
     include!("misbehaviour.rs");
     include!("transports.rs");
+    include!("secrets.rs");
 }
 
 mod fe2o3 {
@@ -27,4 +28,5 @@ mod fe2o3 {
     include!("owners.rs");
     include!("misbehaviour.rs");
     include!("transports.rs");
+    include!("secrets.rs");
 }

@@ -386,7 +386,7 @@ async fn an_expired_signature_is_named_as_such() {
         matches!(error, ReceiverError::Unauthorized { .. }),
         "{error:?}"
     );
-    check(&error, &["expires 2023-11-14T22:13:20Z"]);
+    check(&error, &["expired 2023-11-14T22:13:20Z"]);
 }
 
 #[tokio::test]

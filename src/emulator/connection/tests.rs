@@ -305,7 +305,7 @@ fn links_end_with_the_token_that_opened_them() {
     peer.connection.scope.registration = std::sync::Arc::new(hub).connect();
     peer.connection.scope.access = crate::emulator::access::Access::default();
     let scope = &mut peer.connection.scope;
-    let key = scope.hub().key.clone();
+    let key = scope.hub().key();
     scope
         .access
         .put_token(&key, "", "sb://localhost/eh1", TOKEN, 0)

@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fe2o3_amqp::types::messaging::ApplicationProperties;
 use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::Value;
-use time::OffsetDateTime;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::answer::Answer;
-use crate::receiver::claim::{self, Claim, TOKEN_AGE};
+use crate::receiver::claim::{self, Cbs, Claim};
 use crate::receiver::connection_string::ConnectionString;
 use crate::receiver::encoding::constructor::{Shape, shape};
 use crate::receiver::engine::{
@@ -79,18 +78,18 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
+        let mut claim = Claim::prepare(&config.connection_string, &config.event_hub).await?;
         let mut connection =
             Self::open(&config.connection_string, &config.transport, bound).await?;
-        let claim = Claim::new(&config.connection_string, &config.event_hub);
-        let cbs = connection.attach_node(claim::NODE).await?;
-        put(&claim, &connection.wire, cbs).await?;
-        if claim.is_renewable() {
-            let wire = Arc::clone(&connection.wire);
-            connection.keeper = Some(Keeper::start(async move {
-                let failure = keep(&claim, &wire, cbs).await;
-                wire.cut_because(failure);
-            }));
-        }
+        let wire = Arc::clone(&connection.wire);
+        let node = connection.attach_node(claim::NODE).await?;
+        let mut cbs = CbsNode { wire, node };
+        claim.make(&mut cbs).await?;
+        connection.keeper = Some(Keeper::start(async move {
+            let wire = Arc::clone(&cbs.wire);
+            let failure = claim.keep(cbs, None).await;
+            wire.cut_because(failure);
+        }));
         Ok(connection)
     }
 
@@ -164,6 +163,24 @@ impl Connection {
     }
 }
 
+/// The links to `$cbs`.
+struct CbsNode {
+    wire: Arc<Wire>,
+    node: NodeId,
+}
+
+impl Cbs for CbsNode {
+    async fn ask(&mut self, properties: &[(&str, &str)], body: Value) -> Result<(), Failure> {
+        let answer = self.wire.ask(claim::NODE, self.node, properties, body);
+        answer.await.map(|_| ())
+    }
+
+    /// The machine does it.
+    async fn heartbeat(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 impl Wire {
     async fn ask(
         &self,
@@ -210,22 +227,5 @@ fn read(encoded: &bytes::Bytes) -> Result<Answer, Failure> {
     match message.body() {
         Body::Value(value) => Answer::read(&properties, Some(&value)),
         _ => Answer::read(&properties, None),
-    }
-}
-
-async fn put(claim: &Claim, wire: &Wire, cbs: NodeId) -> Result<(), Failure> {
-    let (question, body) = claim.question(OffsetDateTime::now_utc());
-    let answer = wire.ask(claim::NODE, cbs, &question, body).await;
-    answer.map(|_| ()).map_err(|failure| claim.explain(failure))
-}
-
-/// Runs until something fails.
-async fn keep(claim: &Claim, wire: &Wire, cbs: NodeId) -> Failure {
-    loop {
-        sleep(TOKEN_AGE).await;
-        match put(claim, wire, cbs).await {
-            Ok(()) => tracing::debug!(audience = claim.audience(), "token renewed"),
-            Err(failure) => return failure,
-        }
     }
 }

@@ -9,9 +9,8 @@ use fe2o3_amqp::connection::ConnectionHandle;
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::{Session, SessionHandle};
 use fe2o3_amqp::types::primitives::Value;
-use time::OffsetDateTime;
 use tokio::io::BufReader;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::failure::is_vague;
 use super::guard::Guarded;
@@ -19,7 +18,7 @@ use super::heartbeat::{Listener, PeerIdle};
 use super::request::Requests;
 use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::answer::Answer;
-use crate::receiver::claim::{self, Claim, TOKEN_AGE};
+use crate::receiver::claim::{self, Cbs, Claim};
 use crate::receiver::connection_string::ConnectionString;
 use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
@@ -83,27 +82,30 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
+        let claim = Claim::prepare(&config.connection_string, &config.event_hub).await?;
         let mut connection =
             Self::open(&config.connection_string, &config.transport, bound).await?;
-        connection
-            .authorize(&config.connection_string, &config.event_hub)
-            .await?;
+        connection.claim(claim).await?;
         Ok(connection)
     }
 
     /// Claims a hub and all below it, and keeps the claim fresh for as long as the connection lives.
+    #[cfg(feature = "emulator")]
     pub(crate) async fn authorize(
         &mut self,
         target: &ConnectionString,
         event_hub: &str,
     ) -> Result<(), Failure> {
-        let claim = Claim::new(target, event_hub);
-        match put_first(&claim, &mut self.handle).await {
+        self.claim(Claim::prepare(target, event_hub).await?).await
+    }
+
+    async fn claim(&mut self, mut claim: Claim) -> Result<(), Failure> {
+        match make(&mut claim, &mut self.handle).await {
             Ok(cbs) => {
                 let heartbeat = self.peer_idle.heartbeat();
                 let leash = self.leash().clone();
                 self.keeper = Some(Keeper::start(async move {
-                    let failure = keep(cbs, &claim, heartbeat).await;
+                    let failure = claim.keep(cbs, Some(heartbeat)).await;
                     leash.cut_because(failure);
                 }));
                 Ok(())
@@ -210,35 +212,21 @@ impl Drop for CutOnDrop {
 }
 
 /// Makes the claim for the first time, over links that stay for the next times.
-async fn put_first(
-    claim: &Claim,
+async fn make(
+    claim: &mut Claim,
     connection: &mut ConnectionHandle<()>,
 ) -> Result<Requests, Failure> {
     let mut cbs = Requests::attach(connection, claim::NODE).await?;
-    put(claim, &mut cbs).await?;
+    claim.make(&mut cbs).await?;
     Ok(cbs)
 }
 
-async fn put(claim: &Claim, cbs: &mut Requests) -> Result<(), Failure> {
-    let (question, body) = claim.question(OffsetDateTime::now_utc());
-    let answer = cbs.ask(&question, body).await;
-    answer.map(|_| ()).map_err(|failure| claim.explain(failure))
-}
+impl Cbs for Requests {
+    async fn ask(&mut self, properties: &[(&str, &str)], body: Value) -> Result<(), Failure> {
+        Self::ask(self, properties, body).await.map(|_| ())
+    }
 
-/// Runs until something fails.
-async fn keep(mut cbs: Requests, claim: &Claim, heartbeat: Duration) -> Failure {
-    let mut renewal = Instant::now() + TOKEN_AGE;
-    loop {
-        sleep(heartbeat).await;
-        let kept = if claim.is_renewable() && Instant::now() >= renewal {
-            renewal = Instant::now() + TOKEN_AGE;
-            tracing::debug!(audience = claim.audience(), "token renewed");
-            put(claim, &mut cbs).await
-        } else {
-            cbs.heartbeat().await
-        };
-        if let Err(failure) = kept {
-            return failure;
-        }
+    async fn heartbeat(&mut self) -> Result<(), Failure> {
+        Self::heartbeat(self).await
     }
 }
