@@ -277,6 +277,16 @@ impl Receiver {
             Ok(event) => event,
             Err(failure) => return self.lost(failure).map(|()| None),
         };
+        match self.resume.proves(&event) {
+            Some(true) => return Ok(None),
+            Some(false) => {
+                self.restart()?;
+                let number = event.sequence_number;
+                let reason = format!("event {number} is another one than it was");
+                return self.lost(Failure::Lost(reason)).map(|()| None);
+            }
+            None => {}
+        }
         if let Some(reason) = self.follow(event.sequence_number)? {
             return self.lost(Failure::Lost(reason)).map(|()| None);
         }
@@ -382,6 +392,9 @@ impl Receiver {
                 ),
             }
             return Ok(());
+        }
+        if !position_refused {
+            self.resume.forget_refusals();
         }
         let error = self.judge(failure, position_refused);
         self.is_outranked |= matches!(error, ReceiverError::Outranked { .. });

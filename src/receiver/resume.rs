@@ -16,6 +16,8 @@ pub(crate) struct Resume {
     /// The start position once it is resolved: what "latest" or "two hours ago" meant stays meant.
     pinned: Option<Selector>,
     last: Option<(SequenceNumber, Offset)>,
+    /// When the service took the last event, where it was read by this process.
+    last_time: Option<OffsetDateTime>,
     by: By,
 }
 
@@ -46,6 +48,7 @@ impl Resume {
             start,
             pinned: None,
             last: None,
+            last_time: None,
             by: By::Offset,
         }
     }
@@ -55,6 +58,10 @@ impl Resume {
         match (&self.last, self.by) {
             (_, By::Nothing) => return Place::At(Selector::earliest()),
             (Some((_, offset)), By::Offset) => return Place::At(Selector::after_offset(offset)),
+            // Another hub may have such a number too: the last event comes once more, as proof.
+            (Some((number, _)), By::Number) if self.last_time.is_some() => {
+                return Place::At(Selector::from_sequence(*number));
+            }
             (Some((number, _)), By::Number) => return Place::At(Selector::after_sequence(*number)),
             (None, By::Offset | By::Number) => {}
         }
@@ -80,11 +87,28 @@ impl Resume {
     /// An event was taken.
     pub(crate) fn take(&mut self, event: &Event) {
         self.go_on_after(event.position());
+        self.last_time = Some(event.enqueued_time);
+    }
+
+    /// Whether this event is the last one that was taken, asked for once more because the service has refused its
+    /// offset: true where it is, false where it is another one of that number, none where that was not asked.
+    pub(crate) fn proves(&self, event: &Event) -> Option<bool> {
+        let (number, _) = self.last.as_ref().filter(|_| self.by == By::Number)?;
+        let time = self.last_time?;
+        (event.sequence_number == *number).then_some(event.enqueued_time == time)
+    }
+
+    /// A failure had nothing to do with the place: what was found out about it may be wrong by now.
+    pub(crate) fn forget_refusals(&mut self) {
+        if self.by == By::Number {
+            self.by = By::Offset;
+        }
     }
 
     /// The event at `position` was taken, now or before.
     pub(crate) fn go_on_after(&mut self, position: Position) {
         self.last = Some((position.sequence_number, position.offset));
+        self.last_time = None;
         self.by = By::Offset;
     }
 
@@ -231,7 +255,7 @@ mod tests {
         assert_eq!(resume.refused(true), Some(By::Number));
         assert_eq!(
             at(resume.place(NOW)),
-            "amqp.annotation.x-opt-sequence-number > '4'"
+            "amqp.annotation.x-opt-sequence-number >= '4'"
         );
         assert_eq!(resume.refused(true), Some(By::Nothing));
         assert_eq!(at(resume.place(NOW)), "amqp.annotation.x-opt-offset > '-1'");

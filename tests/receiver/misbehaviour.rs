@@ -381,3 +381,29 @@ async fn whatever_comes_together_loses_and_repeats_nothing() {
         world.until_connections(1).await;
     }
 }
+#[tokio::test(start_paused = true)]
+async fn a_hub_made_anew_that_fills_between_two_attaches_is_read_from_its_beginning() {
+    let (world, mut receiver) = reading(10).await;
+    read(&mut receiver, 1..10).await;
+    world.emulator.recreate();
+    // What is detached is waited for; from then on every step takes a second.
+    world.emulator.set_delay(Duration::from_secs(1));
+    let mut most = 0;
+    let mut waited = 0;
+    // The next connection has its claim, and then is gone: its position, an offset, was refused.
+    loop {
+        quiet(&mut receiver, Duration::from_millis(100)).await;
+        let links = world.emulator.open_links();
+        most = if waited < 100 { 0 } else { most.max(links) };
+        waited += 1;
+        if most >= 2 && links < 2 {
+            break;
+        }
+        assert!(waited < 2_000);
+    }
+    world.emulator.throttle_attach();
+    quiet(&mut receiver, LONG).await;
+    world.append(0..30);
+    world.emulator.recover();
+    read(&mut receiver, 0..30).await;
+}
