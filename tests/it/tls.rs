@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -82,6 +83,58 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hub: SocketAddr) {
     }
 }
 
+/// Listens by these options, trusting the terminator's authority by one of them.
+fn listen_by(terminator: &Terminator, options: &[&str], variables: &[(&str, &str)]) -> Program {
+    let authority = terminator.authority.to_str().unwrap();
+    let fixed = [
+        "listen",
+        "--from",
+        "earliest",
+        "--events",
+        "20",
+        "--ca-file",
+        authority,
+    ];
+    let mut listen = command(fixed.into_iter().chain(options.iter().copied()));
+    listen.env("EVENTHUB_CONNECTION_STRING", terminator.connection_string());
+    listen.envs(variables.iter().copied());
+    Program::start(&mut listen)
+}
+
+/// A proxy that opens no tunnel, and the first line of what it was asked.
+struct Proxy {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn start(hub: &Hub) -> Self {
+        let listener = hub.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        hub.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let mut lines = BufReader::new(socket).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.is_empty() {
+                        break;
+                    }
+                    kept.lock().unwrap().push(line);
+                }
+                let refused = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+                let mut socket = lines.into_inner().into_inner();
+                drop(socket.write_all(refused).await);
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
 fn listen(terminator: &Terminator, authority: Option<&PathBuf>) -> Program {
     let mut listen = command(["listen", "--from", "earliest", "--events", "20"]);
     listen.env("EVENTHUB_CONNECTION_STRING", terminator.connection_string());
@@ -119,4 +172,97 @@ fn a_server_that_nobody_vouches_for_is_refused_with_the_reason() {
     );
     assert!(ended.stderr.contains("certificate"), "{}", ended.stderr);
     assert!(ended.stderr.contains("localhost"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_web_socket_is_read_that_an_authority_of_ones_own_vouches_for() {
+    let hub = Hub::start(2);
+    hub.simulate(["--count", "20", "--transport", "websocket"]);
+    let terminator = Terminator::start(&hub);
+    let ended = listen_by(&terminator, &["--transport", "websocket"], &[]).wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stdout.len(), 20);
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_asked_and_its_password_not_shown() {
+    let hub = Hub::start(1);
+    let (terminator, proxy) = (Terminator::start(&hub), Proxy::start(&hub));
+    let url = proxy.url.replace("//", "//user:hunter2@");
+    let ended = listen_by(&terminator, &[], &[("https_proxy", &url)]).wait();
+    assert_eq!(ended.status.code(), Some(69), "{}", ended.stderr);
+    let name = proxy.url.trim_start_matches("http://");
+    let port = terminator.address.port();
+    assert_eq!(
+        ended.stderr.trim_end(),
+        format!(
+            "dataverse-listener: cannot listen: localhost:{port} cannot be reached: the proxy {name} of the \
+             environment (proxy = \"none\" ignores it) refuses the user or the password (HTTP 407)"
+        )
+    );
+    assert_eq!(
+        proxy.asked(),
+        [
+            format!("CONNECT localhost:{port} HTTP/1.1"),
+            format!("Host: localhost:{port}"),
+            "Proxy-Authorization: Basic dXNlcjpodW50ZXIy".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_left_alone_where_it_is_not_wanted() {
+    let hub = Hub::start(2);
+    hub.simulate(["--count", "20"]);
+    let (terminator, proxy) = (Terminator::start(&hub), Proxy::start(&hub));
+    let variable = ("HTTPS_PROXY", proxy.url.as_str());
+    for (options, variables) in [
+        (&["--proxy", "none"][..], &[variable][..]),
+        (&[], &[variable, ("NO_PROXY", "example.com,localhost")]),
+    ] {
+        let ended = listen_by(&terminator, options, variables).wait();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert_eq!(ended.stdout.len(), 20);
+    }
+    // An emulator knows no TLS, and is no server of https.
+    let mut listen = command(["listen", "--from", "earliest", "--events", "20"]);
+    listen.env("EVENTHUB_CONNECTION_STRING", hub.connection_string());
+    let ended = Program::start(listen.envs([variable])).wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(proxy.asked().is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_the_options_of_the_way_is_told_without_a_secret() {
+    let hub = Hub::start(1);
+    let check = |options: &[&str], code: i32, expected: &str| {
+        let mut listen = command(["listen"].into_iter().chain(options.iter().copied()));
+        listen.env("EVENTHUB_CONNECTION_STRING", hub.connection_string());
+        let ended = Program::start(&mut listen).wait();
+        assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    };
+    check(
+        &["--proxy", "http://user:hunter2@proxy"],
+        64,
+        "--proxy has a user or a password in it; give them as proxy_user and proxy_password_file",
+    );
+    check(
+        &["--ca-file", "/none"],
+        66,
+        "--ca-file: /none cannot be read: No such file or directory",
+    );
+    check(
+        &[
+            "--proxy",
+            "http://proxy",
+            "--proxy-user",
+            "u",
+            "--proxy-password-file",
+            "/none",
+        ],
+        66,
+        "cannot read the password of the proxy from /none",
+    );
 }

@@ -24,6 +24,7 @@ pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comma
         if name.starts_with("DATAVERSE_LISTENER")
             || name == "EVENTHUB_CONNECTION_STRING"
             || name == "NO_COLOR"
+            || name.to_lowercase().ends_with("_proxy")
         {
             command.env_remove(name);
         }

@@ -129,7 +129,7 @@ async fn within<T>(step: &str, work: impl Future<Output = io::Result<T>> + Send)
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -196,17 +196,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_never_answers_tls_is_given_up() {
+    async fn whoever_never_answers_is_given_up_at_each_step() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let error = within("TLS handshake", async {
-            stream.readable().await?;
-            Ok(())
-        })
-        .await
-        .expect_err("silence");
-        assert_eq!(error.to_string(), "no end of the TLS handshake within 10 s");
+        let port = listener.local_addr().unwrap().port();
+        let proxy: Proxy = format!("http://127.0.0.1:{port}").parse().unwrap();
+        let direct = Transport {
+            proxy: Proxy::None,
+            ..Transport::default()
+        };
+        let websocket = Transport {
+            kind: TransportKind::Websocket,
+            ..direct.clone()
+        };
+        let tunnel = Transport {
+            proxy,
+            ..Transport::default()
+        };
+        let silent = format!("the proxy 127.0.0.1:{port} opens no tunnel: no end of the CONNECT");
+        for (transport, emulator, step) in [
+            (direct, false, "no end of the TLS handshake"),
+            (websocket, true, "no end of the WebSocket handshake"),
+            (tunnel, true, silent.as_str()),
+        ] {
+            let error = connect(&target(port, emulator), &transport)
+                .await
+                .expect_err("silence");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(error.to_string(), format!("{step} within 10 s"));
+        }
     }
 }

@@ -209,7 +209,7 @@ impl Hop {
             let text = format!("{} cannot be reached: {error}", self.name());
             io::Error::new(error.kind(), text)
         })?;
-        let asked = within("CONNECT to the proxy", async {
+        let asked = within("CONNECT", async {
             stream
                 .write_all(self.request(destination).as_bytes())
                 .await?;
@@ -248,7 +248,10 @@ impl Hop {
     fn refusal(&self, status: u16, destination: &Address) -> String {
         let name = self.name();
         match (status, &self.authorization, self.origin) {
-            (407, Some(_), _) => format!("{name} refuses the user or the password (HTTP 407)"),
+            // tinyproxy says 401 of a wrong one, where 407 is meant.
+            (401 | 407, Some(_), _) => {
+                format!("{name} refuses the user or the password (HTTP {status})")
+            }
             (407, None, Origin::Configuration) => format!(
                 "{name} wants a user and a password (HTTP 407); give proxy_user, and proxy_password or \
                  proxy_password_file"
