@@ -100,7 +100,7 @@ pub enum ReceiverError {
         /// How many events wait, as far as is known.
         behind: u64,
     },
-    /// No connection came about: name resolution, TCP or TLS.
+    /// No connection came about: name resolution, TCP, a proxy, TLS or a WebSocket.
     #[error("{address} cannot be reached")]
     Unreachable {
         /// Host and port.

@@ -14,7 +14,7 @@ use crate::event::{Offset, SequenceNumber};
 /// What went wrong, as the wire tells it.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No connection came about: name resolution, TCP or TLS.
+    /// No connection came about: name resolution, TCP, a proxy, TLS or a WebSocket.
     Unreachable(io::Error),
     /// The service said no, in AMQP's terms.
     Condition {
