@@ -271,6 +271,20 @@ impl Settings {
         entries
     }
 
+    /// Takes `key` as known, whatever it holds.
+    pub(crate) fn known(&mut self, key: &'static str) {
+        self.known.push(key);
+        self.values.remove(key);
+    }
+
+    /// Notes that `key` has no place beside others, where it is given.
+    pub(crate) fn refuse(&mut self, key: &'static str, reason: &str) {
+        self.known.push(key);
+        if self.values.remove(key).is_some() {
+            self.mistake(key, reason);
+        }
+    }
+
     /// True when `key` is given, whatever it holds.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)

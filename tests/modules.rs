@@ -141,7 +141,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("hyper_util", &["receiver"]),
     ("tokio_tungstenite", &["emulator"]),
     ("serde_amqp", &["emulator", "receiver", "simulator"]),
-    ("reqwest", &["sink"]),
+    ("azure_core", &["receiver"]),
+    ("azure_identity", &["receiver"]),
+    ("reqwest", &["receiver", "sink"]),
     ("tokio_rustls", &["receiver", "sink", "tls"]),
     ("signal_hook", &["shutdown"]),
 ];

@@ -1,17 +1,16 @@
-//! The `[[hub]]` table: what to read, and the secret that opens it.
+//! The `[[hub]]` table: what to read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::opening;
 use crate::event::PartitionId;
-use crate::receiver::{
-    self, Authorities, ConnectionString, Proxy, ProxyCredential, StartPosition, Transport,
-};
+use crate::receiver::{self, Authorities, Proxy, ProxyCredential, StartPosition, Transport};
 use crate::settings::{Mistake, Settings};
 
 /// Reads one `[[hub]]` table; none where it has a mistake that leaves nothing to read.
 pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mistake>) {
-    let connection_string = connection_string(&mut settings);
+    let connection_string = opening::read(&mut settings);
     let name = settings.optional::<String>("name");
     let consumer_group = settings.with_default("consumer_group", "$Default".to_owned());
     let start = settings.parsed("start").unwrap_or(StartPosition::Earliest);
@@ -55,22 +54,6 @@ fn starts(mut settings: Settings) -> (BTreeMap<PartitionId, StartPosition>, Vec<
         }
     }
     (starts, settings.into_mistakes())
-}
-
-fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
-    let key = settings.given("connection_string", "connection_string_file");
-    let file = settings.peek_file("connection_string_file");
-    let text = settings.required_secret("connection_string", "connection_string_file")?;
-    let parsed: ConnectionString = text
-        .reveal()
-        .trim()
-        .parse()
-        .map_err(|error: receiver::ConnectionStringError| settings.mistake(key, error.to_string()))
-        .ok()?;
-    Some(match file {
-        Some(file) => parsed.read_from(file, text),
-        None => parsed,
-    })
 }
 
 /// How the service is reached.

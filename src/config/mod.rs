@@ -3,6 +3,7 @@
 mod delivery;
 mod file;
 mod hub;
+mod opening;
 
 use crate::checkpoint;
 use crate::duplicates;

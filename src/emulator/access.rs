@@ -1,6 +1,7 @@
 //! What a connection may do: the tokens it has put, or the key it has shown.
 
 use super::address::Audience;
+use super::jwt;
 use super::sas::{SharedKey, TokenError};
 
 /// How many tokens a connection keeps; the oldest gives way.
@@ -46,15 +47,23 @@ impl Access {
         if !verified.audience.covers(&audience) {
             return Err(TokenError::InvalidAudience);
         }
+        self.grant(audience, verified.expires);
+        Ok(())
+    }
+
+    /// The same for a token of Microsoft Entra ID, which names no hub.
+    pub(crate) fn put_jwt(&mut self, name: &str, token: &str, now: i64) -> Result<(), TokenError> {
+        let expires = jwt::verify(token, now)?;
+        self.grant(Audience::parse(name), expires);
+        Ok(())
+    }
+
+    fn grant(&mut self, audience: Audience, expires: i64) {
         self.grants.retain(|grant| grant.audience != audience);
         if self.grants.len() == MAX_TOKENS {
             self.grants.remove(0);
         }
-        self.grants.push(Grant {
-            audience,
-            expires: verified.expires,
-        });
-        Ok(())
+        self.grants.push(Grant { audience, expires });
     }
 
     /// True when links to `path` are allowed.

@@ -88,6 +88,12 @@ impl Emulator {
         self.hub.replace_key(key);
     }
 
+    /// Takes tokens of Microsoft Entra ID from now on that are for Event Hubs and not over, whoever has signed
+    /// them.
+    pub fn take_jwt(&self) {
+        self.hub.take_jwt();
+    }
+
     /// Refuses from now on every link to the hub and its partitions; `$cbs` and `$management` answer.
     pub fn refuse_attach(&self, condition: &str, description: &str) {
         let refusal = Refusal::new(condition, description);

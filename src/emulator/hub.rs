@@ -38,6 +38,7 @@ pub(crate) struct Hub {
     log: Mutex<Log>,
     roster: Mutex<Roster>,
     connections: Mutex<HashMap<u64, Arc<Mailbox>>>,
+    takes_jwt: AtomicBool,
     next_id: AtomicU64,
     round_robin: AtomicUsize,
     links: AtomicUsize,
@@ -73,10 +74,20 @@ impl Hub {
             log: Mutex::new(log),
             roster: Mutex::default(),
             connections: Mutex::default(),
+            takes_jwt: AtomicBool::new(false),
             next_id: AtomicU64::new(0),
             round_robin: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
         }
+    }
+
+    /// True when tokens of Microsoft Entra ID are good as well.
+    pub(crate) fn takes_jwt(&self) -> bool {
+        self.takes_jwt.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_jwt(&self) {
+        self.takes_jwt.store(true, Ordering::Relaxed);
     }
 
     /// The rule that tokens are checked against.

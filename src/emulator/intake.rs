@@ -181,7 +181,7 @@ fn answer(service: Service, message: &[u8], scope: &mut Scope) -> Result<Reply, 
         Service::Cbs if hub.conduct.refuses_tokens() => {
             Response::new(401, TokenError::InvalidSignature.to_string())
         }
-        Service::Cbs => cbs::answer(&request, &mut scope.access, &hub.key(), scope.now),
+        Service::Cbs => cbs::answer(&request, &mut scope.access, &hub, scope.now),
         Service::Management => management::answer(&request, &scope.access, &hub, scope.now),
     };
     Ok(Reply {

@@ -28,6 +28,7 @@ mod fault;
 mod frame;
 mod hub;
 mod intake;
+mod jwt;
 mod link;
 mod listener;
 mod log;

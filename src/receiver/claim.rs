@@ -51,6 +51,7 @@ pub(super) struct Claim {
     /// Which credential the token that was put came of.
     version: u64,
     renew_at: Option<Instant>,
+    over_at: Option<Instant>,
     /// A new credential that the service has refused, and when to try it again.
     refused: Option<(u64, Instant)>,
 }
@@ -60,8 +61,9 @@ pub(super) struct Claim {
 struct Token {
     kind: &'static str,
     text: Secret,
-    /// None where nobody can make another one.
-    age: Option<Duration>,
+    /// When to use another one; none where nobody can make one.
+    renew_at: Option<Instant>,
+    over_at: Option<Instant>,
     version: u64,
 }
 
@@ -82,9 +84,10 @@ impl Claim {
             token: None,
             version: 0,
             renew_at: None,
+            over_at: None,
             refused: None,
         };
-        claim.token = Some(claim.new_token(OffsetDateTime::now_utc())?);
+        claim.token = Some(claim.new_token(OffsetDateTime::now_utc()).await?);
         Ok(claim)
     }
 
@@ -92,7 +95,7 @@ impl Claim {
     pub(super) async fn make(&mut self, cbs: &mut impl Cbs) -> Result<(), Failure> {
         let token = match self.token.take() {
             Some(token) => token,
-            None => self.new_token(OffsetDateTime::now_utc())?,
+            None => self.new_token(OffsetDateTime::now_utc()).await?,
         };
         let properties = [
             ("operation", "put-token"),
@@ -103,7 +106,8 @@ impl Claim {
         let put = cbs.ask(&properties, body).await;
         put.map_err(|failure| explain(failure, &token))?;
         self.version = token.version;
-        self.renew_at = token.age.map(|age| Instant::now() + age);
+        self.renew_at = token.renew_at;
+        self.over_at = token.over_at;
         self.refused = None;
         Ok(())
     }
@@ -137,13 +141,32 @@ impl Claim {
         let now = Instant::now();
         let version = self.target.current().version();
         if self.renew_at.is_some_and(|at| now >= at) {
-            self.make(cbs).await?;
-            tracing::debug!(audience = self.audience, "token renewed");
+            self.renew(cbs).await?;
         } else if version != self.version && self.may_try(version, now) {
             self.try_new_secret(cbs, version).await?;
         } else if beats {
             cbs.heartbeat().await?;
         }
+        Ok(())
+    }
+
+    /// Makes the claim again. Whoever gives tokens may be away for a moment: there is time until this one is
+    /// over.
+    async fn renew(&mut self, cbs: &mut impl Cbs) -> Result<(), Failure> {
+        match self.new_token(OffsetDateTime::now_utc()).await {
+            Ok(token) => self.token = Some(token),
+            Err(failure) => {
+                let again = Instant::now() + REFUSED_DELAY;
+                if self.over_at.is_none_or(|over| again >= over) {
+                    return Err(failure);
+                }
+                tracing::debug!(audience = self.audience, ?failure, "no new token yet");
+                self.renew_at = Some(again);
+                return Ok(());
+            }
+        }
+        self.make(cbs).await?;
+        tracing::debug!(audience = self.audience, "token renewed");
         Ok(())
     }
 
@@ -175,26 +198,37 @@ impl Claim {
         }
     }
 
-    fn new_token(&self, now: OffsetDateTime) -> Result<Token, Failure> {
+    async fn new_token(&self, now: OffsetDateTime) -> Result<Token, Failure> {
         let (credential, version) = self.target.current().credential();
-        let (text, age) = match credential {
+        let signed = |text, age: Option<Duration>| Token {
+            kind: "servicebus.windows.net:sastoken",
+            text,
+            renew_at: age.map(|age| Instant::now() + age),
+            over_at: None,
+            version,
+        };
+        Ok(match credential {
             Credential::SharedAccessKey { name, key } => {
                 let expiry = now.unix_timestamp() + TOKEN_LIFE.as_secs() as i64;
                 let text = sas::sign(&self.audience, &name, &key, expiry);
-                (text, Some(TOKEN_AGE))
+                signed(text, Some(TOKEN_AGE))
             }
             Credential::SharedAccessSignature(text) => {
                 if let Some(expiry) = sas::expiry(&text).filter(|expiry| *expiry <= now) {
                     return Err(expired(expiry));
                 }
-                (text, None)
+                signed(text, None)
             }
-        };
-        Ok(Token {
-            kind: "servicebus.windows.net:sastoken",
-            text,
-            age,
-            version,
+            Credential::Entra(identity) => {
+                let token = identity.token(now).await?;
+                Token {
+                    kind: "jwt",
+                    text: token.text,
+                    renew_at: Some(token.renew_at),
+                    over_at: Some(token.over_at),
+                    version,
+                }
+            }
         })
     }
 }
@@ -214,7 +248,7 @@ fn explain(failure: Failure, token: &Token) -> Failure {
         Failure::Condition {
             condition,
             description,
-        } if token.age.is_none() => {
+        } if token.renew_at.is_none() => {
             let expiry = sas::expiry(&token.text).and_then(|time| time.format(&Rfc3339).ok());
             let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
             let description =

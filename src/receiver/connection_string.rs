@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::current::Current;
+use super::entra::Identity;
 use crate::secret::Secret;
 
 /// Where AMQP over TLS listens.
@@ -42,6 +43,8 @@ pub enum Credential {
     },
     /// A token signed by somebody else: sent as it is, and worthless once it has expired.
     SharedAccessSignature(Secret),
+    /// An identity of Microsoft Entra ID: tokens are asked for, and renewed.
+    Entra(Identity),
 }
 
 /// Why a text is no connection string. It names parts, never what they hold: that could be a key.
@@ -93,6 +96,23 @@ pub enum HubNameError {
 }
 
 impl ConnectionString {
+    /// A namespace, `NAME.servicebus.windows.net`, that is opened by an identity instead of a key.
+    ///
+    /// # Errors
+    /// What is wrong with the namespace.
+    pub fn of_identity(namespace: &str, identity: Identity) -> Result<Self, &'static str> {
+        let (host, port) = split_endpoint(namespace.trim())?;
+        let credential = Credential::Entra(identity);
+        Ok(Self {
+            namespace: host.to_owned(),
+            port: port.unwrap_or(TLS_PORT),
+            event_hub: None,
+            emulator: false,
+            current: Arc::new(Current::given(credential.clone())),
+            credential,
+        })
+    }
+
     /// The fully qualified namespace: the host as it was given, without scheme, port and brackets.
     pub fn namespace(&self) -> &str {
         &self.namespace

@@ -227,6 +227,9 @@ impl fmt::Debug for Current {
 
 /// The credential in a text that is to take the place of `target`, or why it cannot.
 fn other(text: &Secret, target: &ConnectionString, event_hub: &str) -> Result<Credential, String> {
+    if let Credential::Entra(identity) = target.credential() {
+        return identity.with_secret(text).map(Credential::Entra);
+    }
     let text: Result<ConnectionString, _> = text.reveal().trim().parse();
     let new = text.map_err(|error| error.to_string())?;
     let is_same_place = new.namespace().eq_ignore_ascii_case(target.namespace())

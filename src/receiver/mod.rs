@@ -17,6 +17,7 @@ mod current;
 mod encoding;
 pub mod engine;
 mod engines;
+mod entra;
 mod error;
 mod keeper;
 mod lost;
@@ -42,6 +43,7 @@ use time::OffsetDateTime;
 
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use engines::Engine;
+pub use entra::{Identity, Proof};
 pub use error::{ReceiverError, Retry};
 pub use lost::{LostPosition, LostPositionError};
 pub use partition::Receiver;

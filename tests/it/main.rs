@@ -21,6 +21,9 @@ mod duplicates;
 /// `emulator`: a hub in a process of its own, and what it is told to do wrong.
 #[cfg(feature = "emulator")]
 mod emulator;
+/// Hubs that are opened by an identity of Microsoft Entra ID.
+#[cfg(feature = "emulator")]
+mod entra;
 /// One sentence and an exit code for each thing that is commonly wrong.
 #[cfg(feature = "emulator")]
 mod failures;

@@ -17,14 +17,14 @@ use crate::hub::Hub;
 use crate::world::{Program, command};
 
 /// A terminator of TLS in front of a hub, and the file of the authority that vouches for it.
-struct Terminator {
-    address: SocketAddr,
-    authority: PathBuf,
+pub(crate) struct Terminator {
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: PathBuf,
     _folder: TempDir,
 }
 
 impl Terminator {
-    fn start(hub: &Hub) -> Self {
+    pub(crate) fn start(hub: &Hub) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

@@ -143,3 +143,28 @@ fn the_end_of_a_signature_is_told_ahead_and_each_time_once() {
     check(time::Duration::hours(23), "WARN", "in less than a day");
     check(time::Duration::minutes(59), "WARN", "in less than an hour");
 }
+
+#[test]
+fn an_identity_takes_over_another_secret() {
+    let proof = |secret: &str| crate::receiver::Proof::ClientSecret {
+        tenant_id: "t".into(),
+        client_id: "c".into(),
+        secret: Secret::new(secret),
+    };
+    let identity = |secret: &str| crate::receiver::Identity::new(proof(secret)).unwrap();
+    let target = ConnectionString::of_identity("ns", identity("OLD")).unwrap();
+    let world = World {
+        current: Current::in_file(
+            "/run/secrets/eventhub".into(),
+            target.credential().clone(),
+            Secret::new("OLD"),
+        ),
+        target,
+        log: Log::default(),
+    };
+    assert_eq!(world.says(Ok("OLD")), "");
+    assert!(world.says(Ok("NEW")).contains("INFO"));
+    let expected = Credential::Entra(identity("NEW"));
+    assert_eq!(world.current.credential(), (expected, 1));
+    assert!(world.says(Ok("")).contains("WARN"));
+}
