@@ -121,6 +121,8 @@ pub(crate) enum AppError {
 
 /// What is under way while the daemon runs.
 struct Running<'a> {
+    checkpoints: Arc<dyn CheckpointStore>,
+    dispatcher: Arc<Dispatcher>,
     /// The hubs that are being asked for their partitions, by their place in the configuration.
     finding: FuturesUnordered<BoxFuture<'a, (usize, Found)>>,
     partitions: JoinSet<Ended>,
@@ -129,6 +131,10 @@ struct Running<'a> {
     attached: mpsc::Sender<()>,
     unattached: usize,
     found: Vec<(EventHub, Vec<PartitionId>)>,
+    /// The hubs that will be asked whether they have more partitions by now.
+    growing: FuturesUnordered<BoxFuture<'a, (usize, Found)>>,
+    /// The partitions that each hub has had, by its place in the configuration.
+    known: Vec<Vec<PartitionId>>,
 }
 
 type Found = Result<Vec<PartitionId>, ReceiverError>;
@@ -136,6 +142,7 @@ type Found = Result<Vec<PartitionId>, ReceiverError>;
 /// What can happen next.
 enum Turn {
     Found(usize, Found),
+    Grown(usize, Found),
     Attached,
     Ended(Result<Ended, JoinError>),
     SinkClosed(Arc<str>),
@@ -184,7 +191,7 @@ impl App {
         let dispatcher = Arc::new(dispatcher);
         let mut summary = Summary::default();
         let supervised = tokio::select! {
-            supervised = self.supervise(checkpoints.into(), &dispatcher, &mut summary, ready) => supervised,
+            supervised = self.supervise(checkpoints.into(), Arc::clone(&dispatcher), &mut summary, ready) => supervised,
             never = duplicates.keep_always() => match never {},
         };
         let forced = self.shutdown.force_token();
@@ -212,24 +219,28 @@ impl App {
     async fn supervise(
         &self,
         checkpoints: Arc<dyn CheckpointStore>,
-        dispatcher: &Arc<Dispatcher>,
+        dispatcher: Arc<Dispatcher>,
         summary: &mut Summary,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<(), AppError> {
-        let mut running = self.find_partitions();
+        let mut running = self.find_partitions(checkpoints, dispatcher);
         let mut ready = Some(ready);
         let mut outcome = Ok(());
         loop {
-            let turn = running.turn(dispatcher, &self.shutdown).await;
+            let turn = running.turn(&self.shutdown).await;
             let ended = match turn {
                 Turn::Over => return outcome,
                 Turn::Found(index, found) => match found {
                     Ok(found) => tokio::select! {
-                        started = self.start_hub(index, found, &mut running, dispatcher, &checkpoints) => started,
+                        started = self.start_hub(index, found, &mut running) => started,
                         // A store that hangs does not keep the process.
                         () = self.shutdown.expired() => Ok(()),
                     },
                     Err(error) => Err(error.into()),
+                },
+                Turn::Grown(index, found) => tokio::select! {
+                    started = self.grow_hub(index, found, &mut running) => started,
+                    () = self.shutdown.expired() => Ok(()),
                 },
                 Turn::Attached => {
                     running.unattached -= 1;
@@ -265,19 +276,27 @@ impl App {
     }
 
     /// Asks every hub for its partitions, all at once: one that is away does not hold up the others.
-    fn find_partitions(&self) -> Running<'_> {
+    fn find_partitions(
+        &self,
+        checkpoints: Arc<dyn CheckpointStore>,
+        dispatcher: Arc<Dispatcher>,
+    ) -> Running<'_> {
         let (attached, attaching) = mpsc::channel(1);
         let ask = |(index, config): (usize, &receiver::Config)| {
             let hub = EventHub::new(config.clone());
             async move { (index, self.partitions_of(&hub).await) }.boxed()
         };
         Running {
+            checkpoints,
+            dispatcher,
             finding: self.config.hubs.iter().enumerate().map(ask).collect(),
             partitions: JoinSet::new(),
             attaching,
             attached,
             unattached: 0,
             found: Vec::new(),
+            growing: FuturesUnordered::new(),
+            known: vec![Vec::new(); self.config.hubs.len()],
         }
     }
 
@@ -298,69 +317,150 @@ impl App {
     }
 
     /// Starts the partitions of one hub.
-    async fn start_hub(
-        &self,
+    async fn start_hub<'a>(
+        &'a self,
         index: usize,
         found: Vec<PartitionId>,
-        running: &mut Running<'_>,
-        dispatcher: &Arc<Dispatcher>,
-        checkpoints: &Arc<dyn CheckpointStore>,
+        running: &mut Running<'a>,
     ) -> Result<(), AppError> {
         let config = &self.config.hubs[index];
-        let sharing = found.len().max(1) * self.config.hubs.len();
-        let hub = EventHub::new(receiver::Config {
-            prefetch_bytes: share(ALL_PREFETCHED, sharing, config.prefetch_bytes),
+        running.known[index].clone_from(&found);
+        let hub = self.hub(index, found.len());
+        for partition in config.starts.keys() {
+            must_exist(&hub, partition, &found)?;
+        }
+        let count = found.len();
+        let wanted = choose(&hub, found, &self.config.partitions)?;
+        for partition in &wanted {
+            let start = config.start_of(partition);
+            self.start_partition(&hub, count, partition, start, running)
+                .await?;
+        }
+        running.found.push((hub, wanted));
+        if self.config.partitions.is_empty() && self.config.replay.is_none() {
+            self.look_again(index, running);
+        }
+        Ok(())
+    }
+
+    /// A hub with so many partitions.
+    fn hub(&self, index: usize, partitions: usize) -> EventHub {
+        let config = &self.config.hubs[index];
+        EventHub::new(receiver::Config {
+            prefetch_bytes: share(
+                ALL_PREFETCHED,
+                self.sharing(partitions),
+                config.prefetch_bytes,
+            ),
             ..config.clone()
-        });
+        })
+    }
+
+    /// How many partitions share what all may have, as far as one hub with so many knows.
+    fn sharing(&self, partitions: usize) -> usize {
+        partitions.max(1) * self.config.hubs.len()
+    }
+
+    /// Asks a hub for its partitions again, after a while.
+    fn look_again<'a>(&'a self, index: usize, running: &Running<'a>) {
+        let config = &self.config.hubs[index];
+        let hub = EventHub::new(config.clone());
+        running.growing.push(
+            async move {
+                tokio::time::sleep(config.partition_check).await;
+                (index, hub.partitions().await)
+            }
+            .boxed(),
+        );
+    }
+
+    /// Starts the partitions that a hub has got meanwhile.
+    async fn grow_hub<'a>(
+        &'a self,
+        index: usize,
+        found: Found,
+        running: &mut Running<'a>,
+    ) -> Result<(), AppError> {
+        self.look_again(index, running);
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // What keeps them from being read is told by those that are read.
+                tracing::debug!(error = %Causes(&error), "event hub not asked for new partitions");
+                return Ok(());
+            }
+        };
+        let known = &running.known[index];
+        let is_new = |partition: &&PartitionId| !known.contains(partition);
+        let new: Vec<PartitionId> = found.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let hub = self.hub(index, found.len());
+        // Whoever wants what comes from now on wants all of what came since they were added.
+        let start = match &self.config.hubs[index].start {
+            start @ StartPosition::EnqueuedTime(_) => start.clone(),
+            _ => StartPosition::Earliest,
+        };
+        for partition in &new {
+            let event_hub = &hub.source().event_hub;
+            tracing::info!(%partition, event_hub, "a partition was added to the event hub");
+            self.start_partition(&hub, found.len(), partition, &start, running)
+                .await?;
+        }
+        running.known[index].extend(new);
+        Ok(())
+    }
+
+    /// Starts one of so many partitions of a hub.
+    async fn start_partition(
+        &self,
+        hub: &EventHub,
+        count: usize,
+        partition: &PartitionId,
+        start: &StartPosition,
+        running: &mut Running<'_>,
+    ) -> Result<(), AppError> {
         let config::Delivery {
             in_flight,
             total_bytes,
         } = self.config.delivery;
         let limit = Limit {
-            bytes: share(total_bytes, sharing, in_flight.bytes),
+            bytes: share(total_bytes, self.sharing(count), in_flight.bytes),
             ..in_flight
         };
-        for partition in config.starts.keys() {
-            must_exist(&hub, partition, &found)?;
-        }
-        let wanted = choose(&hub, found, &self.config.partitions)?;
-        for partition in &wanted {
-            let until = match &self.config.replay {
-                Some(replay) => {
-                    let last = hub.last_event(partition).await?;
-                    let Some(until) = replay.until(last.as_ref(), OffsetDateTime::now_utc()) else {
-                        continue;
-                    };
-                    Some(until)
-                }
-                None => None,
-            };
-            let start = config.start_of(partition);
-            let receiver = receiver_of(&hub, partition, start, &**checkpoints).await?;
-            let source = Arc::clone(hub.source());
-            let partition = Partition::new(
-                source,
-                receiver,
-                Arc::clone(dispatcher),
-                Arc::clone(checkpoints),
-                Terms {
-                    limit,
-                    cadence: self.config.checkpoint.cadence,
-                    until,
-                },
-            );
-            running.unattached += 1;
-            running
-                .partitions
-                .spawn(partition.run(self.shutdown.clone(), running.attached.clone()));
-        }
-        running.found.push((hub, wanted));
+        let until = match &self.config.replay {
+            Some(replay) => {
+                let last = hub.last_event(partition).await?;
+                let Some(until) = replay.until(last.as_ref(), OffsetDateTime::now_utc()) else {
+                    return Ok(());
+                };
+                Some(until)
+            }
+            None => None,
+        };
+        let receiver = receiver_of(hub, partition, start, &*running.checkpoints).await?;
+        let partition = Partition::new(
+            Arc::clone(hub.source()),
+            receiver,
+            Arc::clone(&running.dispatcher),
+            Arc::clone(&running.checkpoints),
+            Terms {
+                limit,
+                cadence: self.config.checkpoint.cadence,
+                until,
+            },
+        );
+        running.unattached += 1;
+        running
+            .partitions
+            .spawn(partition.run(self.shutdown.clone(), running.attached.clone()));
         Ok(())
     }
 }
 
 impl Running<'_> {
-    async fn turn(&mut self, dispatcher: &Dispatcher, shutdown: &Shutdown) -> Turn {
+    async fn turn(&mut self, shutdown: &Shutdown) -> Turn {
         if self.finding.is_empty() && self.partitions.is_empty() {
             return Turn::Over;
         }
@@ -370,9 +470,10 @@ impl Running<'_> {
             biased;
             () = shutdown.stopped(), if is_finding => Turn::Stopped,
             Some((index, found)) = self.finding.next() => Turn::Found(index, found),
+            Some((index, found)) = self.growing.next(), if !shutdown.is_stopped() => Turn::Grown(index, found),
             Some(ended) = self.partitions.join_next() => Turn::Ended(ended),
             Some(()) = self.attaching.recv() => Turn::Attached,
-            sink = dispatcher.sink_closed(), if !shutdown.is_stopped() => match shutdown.is_stopped() {
+            sink = self.dispatcher.sink_closed(), if !shutdown.is_stopped() => match shutdown.is_stopped() {
                 true => Turn::Stopped,
                 false => Turn::SinkClosed(sink),
             },

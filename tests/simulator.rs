@@ -13,8 +13,8 @@ use std::time::Duration;
 use dataverse_listener::emulator::{self, Emulator};
 use dataverse_listener::event::{Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine, EventHub, LostPosition,
-    StartPosition, Transport,
+    Config, DEFAULT_PARTITION_CHECK, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, Engine,
+    EventHub, LostPosition, StartPosition, Transport,
 };
 use dataverse_listener::simulator::{
     Format, Hub, Options, Post, PropertyValue, SimulateError, Story, Summary, simulate,
@@ -255,6 +255,7 @@ async fn receive(emulator: &Emulator, partition: &str, count: usize) -> Vec<Even
         engine: Engine::default(),
         lost_position: LostPosition::default(),
         transport: Transport::default(),
+        partition_check: DEFAULT_PARTITION_CHECK,
     });
     let mut receiver = hub.receiver(PartitionId::new(partition), StartPosition::Earliest);
     let receiving = async {

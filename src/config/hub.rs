@@ -29,6 +29,8 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
         }
         is_level
     });
+    let partition_check =
+        settings.with_default("partition_check", receiver::DEFAULT_PARTITION_CHECK);
     let (starts, mut mistakes) = starts(settings.table("starts"));
     let config = config.map(|config| receiver::Config {
         engine,
@@ -36,6 +38,7 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
         owner_level,
         starts,
         transport,
+        partition_check,
         ..config
     });
     mistakes.extend(settings.finish());

@@ -38,6 +38,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -59,6 +60,9 @@ use crate::event::{PartitionId, Position, Source};
 pub const DEFAULT_PREFETCH_EVENTS: u32 = 300;
 /// Bytes that the service may send ahead of their reader, for each partition.
 pub const DEFAULT_PREFETCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often a hub is asked whether it has more partitions by now.
+pub const DEFAULT_PARTITION_CHECK: Duration = Duration::from_secs(300);
 
 /// What to read, and how far ahead.
 #[derive(Debug, Clone)]
@@ -86,6 +90,8 @@ pub struct Config {
     pub lost_position: LostPosition,
     /// How the service is reached.
     pub transport: Transport,
+    /// How often the hub is asked whether it has more partitions by now; [`DEFAULT_PARTITION_CHECK`].
+    pub partition_check: Duration,
 }
 
 impl Config {
@@ -112,6 +118,7 @@ impl Config {
             engine: Engine::default(),
             lost_position: LostPosition::default(),
             transport: Transport::default(),
+            partition_check: DEFAULT_PARTITION_CHECK,
         })
     }
 
@@ -275,6 +282,7 @@ mod tests {
             engine: Engine::default(),
             lost_position: LostPosition::default(),
             transport: Transport::default(),
+            partition_check: DEFAULT_PARTITION_CHECK,
         });
         let expected = Source {
             namespace: "ns".into(),

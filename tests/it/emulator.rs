@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ChildStdin;
 
-use crate::world::{Program, command};
+use crate::world::{Program, command, daemon, file};
 
 /// A hub that takes commands, and its connection string.
 struct Hub {
@@ -157,4 +157,28 @@ fn help_lists_every_command_and_so_does_the_help_of_the_program() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning() {
+    let mut hub = Hub::start();
+    let file = file(&format!(
+        "[[hub]]\nconnection_string = \"{}\"\nstart = \"latest\"\npartition_check = \"10ms\"\n\
+         [[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
+        hub.string
+    ));
+    let mut program = daemon(&file, &[]);
+    program.says("listening");
+    hub.obeys("add-partitions 2", "done: add-partitions 2: 6 partitions");
+    let ended = hub
+        .run("simulate --count 3 --partition 5 --format json")
+        .wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    for (number, document) in program.documents(3).iter().enumerate() {
+        assert_eq!(document["partition"], "5");
+        assert_eq!(document["sequence_number"], number);
+    }
+    program.says("a partition was added to the event hub");
+    program.signal("TERM");
+    assert!(program.wait().status.success());
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use dataverse_listener::emulator::{Emulator, Fault, Options};
 use dataverse_listener::event::{Body, Event, PartitionId};
 use dataverse_listener::receiver::{
-    Config, ConnectionString, DEFAULT_PREFETCH_BYTES, DEFAULT_PREFETCH_EVENTS, EventHub,
-    LostPosition, Receiver, ReceiverError, Retry, StartPosition, Transport,
+    Config, ConnectionString, DEFAULT_PARTITION_CHECK, DEFAULT_PREFETCH_BYTES,
+    DEFAULT_PREFETCH_EVENTS, EventHub, LostPosition, Receiver, ReceiverError, Retry, StartPosition,
+    Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -79,6 +80,7 @@ fn config(connection_string: &str) -> Config {
         engine: ENGINE,
         lost_position: LostPosition::default(),
         transport: Transport::default(),
+        partition_check: DEFAULT_PARTITION_CHECK,
     }
 }
 
