@@ -26,6 +26,8 @@ use crate::event::{Event, PartitionId, Position, SequenceNumber};
 /// The first delay before a lost partition is looked for again, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// A trouble that goes on is told so often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A link that lasts this long has worked, even if no event came.
 const WORKED: Duration = Duration::from_secs(10);
 
@@ -44,7 +46,7 @@ pub struct Receiver {
     /// True when the last message could not be read, and none has been since.
     malformed: bool,
     /// The last trouble told, so that it is not told again and again.
-    told: Option<String>,
+    told: Option<Told>,
     /// How often a link was attached since one has worked: the first is told.
     attached: u32,
     watch: Watch,
@@ -55,6 +57,16 @@ pub struct Receiver {
     /// True once another reader took the partition over: it must be gone before we claim it again, or two daemons
     /// would take it from each other for ever.
     is_outranked: bool,
+}
+
+/// A trouble that was told.
+struct Told {
+    reason: String,
+    at: Instant,
+    /// How often it came since.
+    again: u32,
+    /// True once it was told that it is over.
+    is_over: bool,
 }
 
 /// What there is to wait for.
@@ -265,7 +277,10 @@ impl Receiver {
         };
         let after = self.resume.last().map(|number| number.0);
         self.attached = self.attached.saturating_add(1);
-        if self.attached == 1 {
+        if let Some(told) = self.told.as_mut().filter(|told| !told.is_over) {
+            told.is_over = true;
+            tracing::info!(partition = %self.partition, after, failures = told.again + 1, "partition attached again");
+        } else if self.attached == 1 {
             tracing::info!(partition = %self.partition, after, "partition attached");
         } else {
             tracing::debug!(partition = %self.partition, after, "partition attached");
@@ -444,12 +459,24 @@ impl Receiver {
     fn tell_loss(&mut self, error: &ReceiverError, delay: Duration) {
         let reason = Causes(error).to_string();
         let partition = &self.partition;
-        if self.told.as_deref() == Some(&reason) {
-            tracing::debug!(%partition, "partition lost again: {reason}; reconnecting in {delay:.1?}");
-        } else {
-            tracing::warn!(%partition, "partition lost: {reason}; reconnecting in {delay:.1?}");
-            self.told = Some(reason);
+        if let Some(told) = self.told.as_mut().filter(|told| told.reason == reason) {
+            told.again += 1;
+            if told.at.elapsed() < TELL_EVERY {
+                tracing::debug!(%partition, "partition lost again: {reason}; reconnecting in {delay:.1?}");
+                return;
+            }
+            told.at = Instant::now();
+            let again = told.again;
+            tracing::warn!(%partition, again, "partition still lost: {reason}; reconnecting in {delay:.1?}");
+            return;
         }
+        tracing::warn!(%partition, "partition lost: {reason}; reconnecting in {delay:.1?}");
+        self.told = Some(Told {
+            reason,
+            at: Instant::now(),
+            again: 0,
+            is_over: false,
+        });
     }
 }
 

@@ -182,3 +182,26 @@ fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning
     program.signal("TERM");
     assert!(program.wait().status.success());
 }
+
+#[test]
+fn a_loss_and_its_end_are_a_line_each() {
+    let mut hub = Hub::start();
+    let file = file(&format!(
+        "[[hub]]\nconnection_string = \"{}\"\n[[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
+        hub.string
+    ));
+    let mut program = daemon(&file, &[]);
+    program.says("listening");
+    hub.obeys("drop 2", "done: drop 2");
+    program.says("partition lost");
+    program.says("partition attached again");
+    program.signal("TERM");
+    let ended = program.wait();
+    assert!(ended.status.success());
+    let lines = ended.stderr.lines();
+    let about = lines.filter(|line| line.contains("partition=2"));
+    let words: Vec<&str> = about
+        .map(|line| line.split_whitespace().nth(1).unwrap())
+        .collect();
+    assert_eq!(words, ["INFO", "WARN", "INFO"], "{}", ended.stderr);
+}
