@@ -407,3 +407,48 @@ async fn a_hub_made_anew_that_fills_between_two_attaches_is_read_from_its_beginn
     world.emulator.recover();
     read(&mut receiver, 0..30).await;
 }
+
+/// How many times to reconnect; RECONNECTS says another number.
+fn reconnects() -> i64 {
+    let text = std::env::var("RECONNECTS").ok();
+    text.map_or(500, |text| text.parse().expect("a number"))
+}
+
+/// How much memory this process has, in KiB: to be printed, for other tests may run beside this one.
+fn resident() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let size = line.and_then(|line| line.split_whitespace().next());
+    size.and_then(|size| size.parse().ok()).expect("a size")
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnecting_again_and_again_leaves_neither_tasks_nor_links_behind() {
+    let world = World::start().await;
+    let mut receiver = world.receiver("earliest");
+    let mut settled = None;
+    for number in 0..reconnects() {
+        world.append(number..number + 1);
+        read(&mut receiver, number..number + 1).await;
+        world.until_connections(1).await;
+        let links = world.emulator.open_links();
+        assert!(links <= 3, "{links} links");
+        // After some rounds everything that is made once has been made.
+        if number == 100 {
+            let tasks = tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks();
+            settled = Some((tasks, resident()));
+        }
+        world.emulator.drop_connections();
+    }
+    let (tasks, before) = settled.expect("more rounds");
+    let left = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    println!(
+        "{before} KiB after 100 reconnects, {} KiB at the end; {tasks} tasks, {left} at the end",
+        resident()
+    );
+    assert!(left <= tasks, "{left} tasks, not {tasks}");
+}
