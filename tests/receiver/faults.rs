@@ -204,11 +204,7 @@ async fn fault_4_a_connection_that_is_cut_again_and_again_takes_no_event_with_it
     world.append(0..600);
     let between = Between::new(&world).await;
     let mut receiver = between.receiver();
-    let receive = async {
-        for number in 0..600 {
-            assert_eq!(receiver.receive().await.unwrap().sequence_number.0, number);
-        }
-    };
+    let receive = read(&mut receiver, 0..600);
     // Each lets a few events more through, and all of them could be buffered.
     let fate = |connection, frame, bytes| match frame < BEFORE_THE_LINK + 7 * connection {
         true => Fate::Pass(bytes),
@@ -282,11 +278,7 @@ async fn fault_8_a_frame_shorter_than_its_head_ends_a_connection_and_nothing_els
         let between = Between::new(&world).await;
         let mut receiver = between.receiver();
         let mut was_sent = false;
-        let receive = async {
-            for number in 0..50 {
-                assert_eq!(receiver.receive().await.unwrap().sequence_number.0, number);
-            }
-        };
+        let receive = read(&mut receiver, 0..50);
         let fate = |connection, frame, bytes: Vec<u8>| match (connection, frame) {
             (0, 30) => {
                 was_sent = true;
@@ -318,10 +310,7 @@ async fn fault_9_the_peer_hears_from_us_twice_as_often_as_it_asks_for() {
     let mut longest = Duration::ZERO;
     let idle = async {
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 0);
-        tokio::select! {
-            event = receiver.receive() => panic!("unexpected: {event:?}"),
-            () = tokio::time::sleep(Duration::from_secs(3_000)) => {}
-        }
+        quiet(&mut receiver, Duration::from_secs(3_000)).await;
     };
     let said = |_: &[u8]| {
         longest = longest.max(last.elapsed());
@@ -374,9 +363,7 @@ async fn a_link_whose_events_do_not_come_is_replaced_though_its_connection_is_al
         let begun = tokio::time::Instant::now();
         let receive = async {
             // The end is where it is before more comes.
-            let quiet = Duration::from_secs(65);
-            let early = tokio::time::timeout(quiet, receiver.receive()).await;
-            assert!(early.is_err(), "{early:?}");
+            quiet(&mut receiver, Duration::from_secs(65)).await;
             world.append(5..6);
             let patience = Duration::from_secs(600);
             let event = tokio::time::timeout(patience, receiver.receive()).await;
@@ -419,11 +406,7 @@ async fn an_idle_partition_keeps_its_link_for_days() {
     let mut connections = 0;
     let idle = async {
         for day in 0..2 {
-            let sleep = tokio::time::sleep(Duration::from_secs(86_400));
-            tokio::select! {
-                event = receiver.receive() => panic!("unexpected: {event:?}"),
-                () = sleep => {}
-            }
+            quiet(&mut receiver, Duration::from_secs(86_400)).await;
             world.append(day..day + 1);
             assert_eq!(receiver.receive().await.unwrap().sequence_number.0, day);
         }

@@ -45,14 +45,6 @@ fn count(haystack: &[u8], needle: &[u8]) -> usize {
         .count()
 }
 
-/// Lets time pass for a receiver that has nothing to receive.
-async fn idle(receiver: &mut Receiver, time: Duration) {
-    tokio::select! {
-        event = receiver.receive() => panic!("unexpected: {event:?}"),
-        () = tokio::time::sleep(time) => {}
-    }
-}
-
 /// Runs a scene, and tells of each connection to the hub how many tokens it has put.
 async fn tokens_put(between: &Between, scene: impl Future<Output = ()> + Send) -> Vec<usize> {
     let put = std::sync::Mutex::new(Vec::new());
@@ -82,14 +74,14 @@ async fn a_changed_secret_makes_a_new_token_on_the_connection_that_there_is() {
     let mut receiver = file.receiver();
     let scene = async {
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 0);
-        idle(&mut receiver, Duration::from_secs(60)).await;
+        quiet(&mut receiver, Duration::from_secs(60)).await;
         world.emulator.replace_key("ANOTHER_KEY");
         file.write_key("ANOTHER_KEY");
-        idle(&mut receiver, Duration::from_secs(20)).await;
+        quiet(&mut receiver, Duration::from_secs(20)).await;
         world.append(1..2);
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 1);
         // Two renewals with the key that is good now.
-        idle(&mut receiver, Duration::from_secs(5_500)).await;
+        quiet(&mut receiver, Duration::from_secs(5_500)).await;
         world.append(2..3);
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 2);
     };
@@ -110,10 +102,10 @@ async fn a_file_that_is_of_no_use_leaves_the_secret_as_it_was() {
             "Endpoint=sb://elsewhere/;SharedAccessKeyName=n;SharedAccessKey=k",
         ] {
             file.write(text);
-            idle(&mut receiver, Duration::from_secs(60)).await;
+            quiet(&mut receiver, Duration::from_secs(60)).await;
         }
         std::fs::remove_file(&file.path).unwrap();
-        idle(&mut receiver, Duration::from_secs(2_700)).await;
+        quiet(&mut receiver, Duration::from_secs(2_700)).await;
     };
     assert_eq!(tokens_put(&between, scene).await, [2]);
 }
@@ -129,11 +121,11 @@ async fn a_new_secret_that_is_refused_is_tried_again_while_the_old_token_serves(
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 0);
         // The service does not know of it yet.
         file.write_key("ANOTHER_KEY");
-        idle(&mut receiver, Duration::from_secs(90)).await;
+        quiet(&mut receiver, Duration::from_secs(90)).await;
         world.append(1..2);
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 1);
         world.emulator.replace_key("ANOTHER_KEY");
-        idle(&mut receiver, Duration::from_secs(3_000)).await;
+        quiet(&mut receiver, Duration::from_secs(3_000)).await;
     };
     let put = tokens_put(&between, scene).await;
     assert!(matches!(put[..], [4..8]), "{put:?}");
@@ -150,7 +142,7 @@ async fn a_renewal_that_is_refused_leads_to_reconnecting_with_waits() {
     let scene = async {
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 0);
         world.emulator.replace_key("ANOTHER_KEY");
-        idle(&mut receiver, Duration::from_secs(3_600)).await;
+        quiet(&mut receiver, Duration::from_secs(3_600)).await;
         world.append(1..2);
         world.emulator.replace_key("SAS_KEY_VALUE");
         assert_eq!(receiver.receive().await.unwrap().sequence_number.0, 1);
@@ -166,9 +158,9 @@ async fn a_renewal_that_is_refused_leads_to_reconnecting_with_waits() {
             assert_eq!(late.receive().await.unwrap().sequence_number.0, number);
         }
         world.emulator.replace_key("ANOTHER_KEY");
-        idle(&mut late, Duration::from_secs(2_800)).await;
+        quiet(&mut late, Duration::from_secs(2_800)).await;
         file.write_key("ANOTHER_KEY");
-        idle(&mut late, Duration::from_secs(60)).await;
+        quiet(&mut late, Duration::from_secs(60)).await;
         world.append(2..3);
         assert_eq!(late.receive().await.unwrap().sequence_number.0, 2);
     };

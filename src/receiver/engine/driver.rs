@@ -102,8 +102,7 @@ impl Running {
     pub async fn attach(&self, session: SessionId, attach: Attach) -> Result<LinkId, Cause> {
         let link = self.tell(|state| {
             let link = state.machine.attach(session, attach)?;
-            let unread = state.mailboxes.renew(link);
-            self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
+            self.shared.renew(state, link);
             Ok(link)
         })?;
         self.wait(|state| state.mailboxes.attached(link)).await?;
@@ -120,10 +119,9 @@ impl Running {
         let (node, links) = self.tell(|state| {
             let node = state.machine.attach_node(session, address, reply_to)?;
             let links = state.machine.links_of(node)?;
-            for link in links {
-                let unread = state.mailboxes.renew(link);
-                self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
-            }
+            links
+                .iter()
+                .for_each(|link| self.shared.renew(state, *link));
             Ok((node, links))
         })?;
         for link in links {
@@ -209,9 +207,9 @@ impl Running {
     pub fn detach(&self, link: LinkId) {
         let mut state = self.shared.lock();
         state.machine.detach(link);
-        let unread = state.mailboxes.renew(link);
+        self.shared.renew(&mut state, link);
         drop(state);
-        self.passed_over(unread);
+        self.shared.told.notify_one();
     }
 
     /// Ends a session, and with it its links, as [`Self::detach`] does.
@@ -219,13 +217,8 @@ impl Running {
         let mut state = self.shared.lock();
         state.machine.end(session);
         let unread = state.mailboxes.renew_session(session);
-        drop(state);
-        self.passed_over(unread);
-    }
-
-    /// So many bytes of messages are not going to be fetched.
-    fn passed_over(&self, unread: usize) {
         self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
+        drop(state);
         self.shared.told.notify_one();
     }
 
@@ -291,6 +284,12 @@ impl Drop for Forget<'_> {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a link's mailbox fit for a new one: what lies in it is not going to be fetched.
+    fn renew(&self, state: &mut State, link: LinkId) {
+        let unread = state.mailboxes.renew(link);
+        self.unread.fetch_sub(unread, Ordering::Relaxed);
     }
 
     fn is_full(&self) -> bool {
