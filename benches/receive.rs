@@ -5,8 +5,11 @@
 //!
 //! A `{}` in NODE stands for the numbers from 0 to LINKS - 1 (environment, 1): so many links are attached, on one
 //! connection. AMQP_USER and AMQP_PASSWORD are sent by SASL PLAIN, where they are set. SETTLED=0 lets the
-//! server wait for a word on each message. REATTACH=N detaches each link after N messages, and attaches it
-//! again; with SESSIONS=1 on a session of its own, after the last one was ended. Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
+//! server wait for a word on each message. REATTACH=N attaches each link anew after N messages, as RENEW says: when
+//! the `link` was detached (the default), its `session` ended, or its `connection` closed, which then is its own.
+//! EXHAUST=1 grants credit only when all that was granted is used up, and not when half of it is. TELL=1 says
+//! when a link is attached.
+//! Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
 #![expect(
     clippy::print_stdout,
     reason = "what it prints is what it is asked for"
@@ -17,7 +20,7 @@ use std::alloc::System;
 use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataverse_listener::receiver::engine::{
@@ -48,18 +51,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let credit = rest.first().map_or(Ok(1000), |credit| credit.parse())?;
     let plan = Plan {
+        address: address.clone(),
         node: node.clone(),
         count: count.parse()?,
         credit,
         reattach: variable("REATTACH")?.unwrap_or(u64::MAX),
-        has_own_sessions: variable("SESSIONS")? == Some(1),
+        renewed: match env::var("RENEW").as_deref() {
+            Err(_) | Ok("link") => Renewed::Link,
+            Ok("session") => Renewed::Session,
+            Ok("connection") => Renewed::Connection,
+            Ok(other) => return Err(format!("RENEW={other}: link, session or connection").into()),
+        },
+        is_exhausted: variable("EXHAUST")? == Some(1),
+        is_told: variable("TELL")? == Some(1),
         is_settled: variable("SETTLED")? != Some(0),
     };
     let links = variable("LINKS")?.unwrap_or(1);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(receive(address, &plan, links))
+        .block_on(receive(&plan, links))
 }
 
 fn variable(name: &str) -> Result<Option<u64>, std::num::ParseIntError> {
@@ -68,12 +79,23 @@ fn variable(name: &str) -> Result<Option<u64>, std::num::ParseIntError> {
 
 /// What is to be done on each link.
 struct Plan {
+    address: String,
     node: String,
     count: u64,
     credit: u32,
     reattach: u64,
-    has_own_sessions: bool,
+    renewed: Renewed,
+    is_exhausted: bool,
+    is_told: bool,
     is_settled: bool,
+}
+
+/// What goes with a link that is attached anew.
+#[derive(PartialEq)]
+enum Renewed {
+    Link,
+    Session,
+    Connection,
 }
 
 /// What came.
@@ -98,30 +120,27 @@ impl Total {
     }
 }
 
-async fn receive(address: &str, plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let identity = match (env::var("AMQP_USER"), env::var("AMQP_PASSWORD")) {
-        (Ok(user), Ok(password)) => Identity::Plain {
-            user,
-            password: Secret::new(password),
-        },
-        _ => Identity::Anonymous,
-    };
-    let options = Options {
-        container_id: format!("receive-{}", std::process::id()),
-        hostname: "localhost".to_owned(),
-        identity,
-    };
-    let running = Running::start(stream, options, BOUND);
-    running.opened().await.map_err(told)?;
-    let session = running.begin().await.map_err(told)?;
+async fn receive(plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
+    let mut carriers = Vec::new();
+    for number in 0..links {
+        let shared = carriers.first().map(Arc::clone);
+        carriers.push(match shared {
+            Some(shared) if plan.renewed != Renewed::Connection => shared,
+            _ => Arc::new(
+                Carrier::open(plan, &number.to_string())
+                    .await
+                    .map_err(told)?,
+            ),
+        });
+    }
     let total = Total {
         seen: Mutex::default(),
         start: OnceLock::new(),
         is_done: Notify::new(),
     };
-    let readers = (0..links).map(|number| read(&running, session, plan, number, &total));
+    let readers = (0..links)
+        .zip(&carriers)
+        .map(|(number, carrier)| read(Arc::clone(carrier), plan, number, &total));
     tokio::select! {
         results = futures_util::future::join_all(readers) => {
             results.into_iter().collect::<Result<Vec<()>, Cause>>().map_err(told)?;
@@ -132,8 +151,40 @@ async fn receive(address: &str, plan: &Plan, links: u64) -> Result<(), Box<dyn E
     if let Some((wall, used, region)) = total.start.get() {
         report(&total.lock(), wall.elapsed(), cpu() - *used, region);
     }
-    running.close().await;
+    for carrier in carriers {
+        carrier.running.close().await;
+    }
     Ok(())
+}
+
+/// A session, on a connection.
+struct Carrier {
+    running: Running,
+    session: SessionId,
+}
+
+impl Carrier {
+    async fn open(plan: &Plan, name: &str) -> Result<Self, Cause> {
+        let failed = |error: std::io::Error| Cause::Io(error.kind(), error.to_string());
+        let stream = TcpStream::connect(&plan.address).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let identity = match (env::var("AMQP_USER"), env::var("AMQP_PASSWORD")) {
+            (Ok(user), Ok(password)) => Identity::Plain {
+                user,
+                password: Secret::new(password),
+            },
+            _ => Identity::Anonymous,
+        };
+        let options = Options {
+            container_id: format!("receive-{}-{name}", std::process::id()),
+            hostname: "localhost".to_owned(),
+            identity,
+        };
+        let running = Running::start(stream, options, BOUND);
+        running.opened().await?;
+        let session = running.begin().await?;
+        Ok(Self { running, session })
+    }
 }
 
 fn report(total: &Seen, wall: Duration, used: Duration, region: &Region<'_, System>) {
@@ -171,22 +222,26 @@ fn told(cause: Cause) -> String {
 }
 
 async fn read(
-    running: &Running,
-    mut session: SessionId,
+    mut carrier: Arc<Carrier>,
     plan: &Plan,
     number: u64,
     total: &Total,
 ) -> Result<(), Cause> {
-    let mut life = 0;
+    let (mut session, mut life) = (carrier.session, 0);
     loop {
         life += 1;
+        let running = &carrier.running;
         let link = attach(running, session, plan, number, life).await?;
+        if plan.is_told {
+            println!("attached");
+        }
         let mut queue = VecDeque::new();
         let (mut left, mut ahead) = (plan.reattach, 0);
         while left > 0 {
             // Never more than is still to be taken on this link.
             let most = u64::from(plan.credit).min(left) as u32;
-            if ahead <= most / 2 {
+            let least = if plan.is_exhausted { 0 } else { most / 2 };
+            if ahead <= least {
                 running.grant(link, most, queue.len());
                 ahead = most;
             }
@@ -205,9 +260,17 @@ async fn read(
             }
         }
         running.detach(link);
-        if plan.has_own_sessions {
-            running.end(session);
-            session = running.begin().await?;
+        match plan.renewed {
+            Renewed::Link => {}
+            Renewed::Session => {
+                running.end(session);
+                session = running.begin().await?;
+            }
+            Renewed::Connection => {
+                running.close().await;
+                carrier = Arc::new(Carrier::open(plan, &format!("{number}-{life}")).await?);
+                session = carrier.session;
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 """Sends messages of 1 byte to 1 MB to a queue with Proton, and says how many bytes they have and their sum.
 
-    send.py ADDRESS:PORT NODE COUNT
+    send.py ADDRESS:PORT NODE COUNT [FIRST]
 
-The sum is that of each body's first and last byte, as benches/receive.rs has it. AMQP_USER and AMQP_PASSWORD
-are sent where they are set.
+Their sizes go by their numbers, from FIRST (0) on. The sum is that of each body's first and last byte, as
+benches/receive.rs has it. AMQP_USER and AMQP_PASSWORD are sent where they are set.
 """
 
 import os
@@ -25,9 +25,9 @@ def body(number):
 
 
 class Send(MessagingHandler):
-    def __init__(self, address, node, count):
+    def __init__(self, address, node, count, first):
         super().__init__()
-        self.address, self.node, self.count = address, node, count
+        self.address, self.node, self.count, self.first = address, node, count, first
         self.sent = self.settled = self.bytes = self.sum = 0
 
     def on_start(self, event):
@@ -38,7 +38,7 @@ class Send(MessagingHandler):
 
     def on_sendable(self, event):
         while event.sender.credit and self.sent < self.count:
-            content = body(self.sent)
+            content = body(self.first + self.sent)
             event.sender.send(Message(body=content, inferred=True))
             self.bytes += len(content)
             self.sum += content[0] + content[-1]
@@ -56,6 +56,6 @@ class Send(MessagingHandler):
         sys.exit(1)
 
 
-send = Send(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+send = Send(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 0)
 Container(send).run()
 print(f"{send.settled} messages, {send.bytes} bytes, sum {send.sum}")
