@@ -211,6 +211,27 @@ impl Settings {
         self.secret(key, key_file)
     }
 
+    /// The user that a proxy is told of in `proxy_user`, and the password of `proxy_password` or
+    /// `proxy_password_file`; none where both are absent. One without the other is a mistake.
+    pub(crate) fn proxy_user(&mut self) -> Option<(String, Secret)> {
+        let (user_key, key, key_file) = ("proxy_user", "proxy_password", "proxy_password_file");
+        let password_key = self.given(key, key_file);
+        let has_password = self.has(password_key);
+        let has_user = self.has(user_key);
+        let user = self.optional::<String>(user_key);
+        let password = self.secret(key, key_file);
+        if has_user && !has_password {
+            self.mistake(
+                user_key,
+                format!("is of no use without {key} or {key_file}"),
+            );
+        }
+        if has_password && !has_user {
+            self.mistake(password_key, format!("is of no use without {user_key}"));
+        }
+        user.zip(password)
+    }
+
     /// The one of two keys that is given, for mistakes in what it stands for; before it is read.
     pub(crate) fn given(&self, key: &'static str, key_file: &'static str) -> &'static str {
         if self.has(key_file) { key_file } else { key }

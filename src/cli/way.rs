@@ -19,7 +19,7 @@ pub(super) struct Way {
     #[arg(long, value_name = "HOST[:PORT]")]
     endpoint: Option<Endpoint>,
 
-    /// A PEM file with certificate authorities to trust beside those of the system
+    /// A PEM file with the certificate authorities to trust instead of those of the system
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
@@ -60,6 +60,13 @@ impl Way {
         let Some(text) = &self.proxy else {
             return Ok(Proxy::default());
         };
+        // Other users of this machine can read command lines.
+        if text.reveal().contains('@') {
+            return Err(Failure::plain(
+                Exit::Usage,
+                "--proxy has a user or a password in it; give --proxy-user and --proxy-password-file, or set HTTPS_PROXY",
+            ));
+        }
         let proxy: Proxy = text
             .reveal()
             .parse()

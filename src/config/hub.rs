@@ -73,22 +73,17 @@ fn transport(settings: &mut Settings) -> Transport {
     }
 }
 
+/// What lies between. A URL with a password in it may lie in a file, as every secret may.
 fn proxy(settings: &mut Settings) -> Proxy {
-    let is_given = settings.has("proxy");
-    let proxy = settings.parsed::<Proxy>("proxy");
-    let key = settings.given("proxy_password", "proxy_password_file");
-    let has_password = settings.has(key);
-    let has_user = settings.has("proxy_user");
-    let user = settings.optional::<String>("proxy_user");
-    let password = settings.secret("proxy_password", "proxy_password_file");
-    if has_user && !has_password {
-        let reason = "is of no use without proxy_password or proxy_password_file";
-        settings.mistake("proxy_user", reason);
-    }
-    if has_password && !has_user {
-        settings.mistake(key, "is of no use without proxy_user");
-    }
-    let credential = user.zip(password).and_then(|(user, password)| {
+    let key = settings.given("proxy", "proxy_file");
+    let is_given = settings.has(key);
+    let proxy = settings.secret("proxy", "proxy_file").and_then(|text| {
+        let proxy = text.reveal().parse::<Proxy>();
+        proxy
+            .map_err(|error| settings.mistake(key, error.to_string()))
+            .ok()
+    });
+    let credential = settings.proxy_user().and_then(|(user, password)| {
         ProxyCredential::new(&user, &password)
             .map_err(|error| settings.mistake("proxy_user", error.to_string()))
             .ok()
@@ -133,7 +128,11 @@ mod tests {
         assert_eq!(transport.endpoint, "10.0.0.1:8443".parse().ok());
         let credential = ProxyCredential::new("u", &"hunter2".into()).unwrap();
         let proxy: Proxy = "http://proxy.example".parse().unwrap();
-        assert_eq!(Ok(transport.proxy), proxy.with_credential(credential));
+        let told = proxy.with_credential(credential);
+        assert_eq!(Ok(transport.proxy), told);
+        let (transport, mistakes) = transport_of("proxy = \"http://u:hunter2@proxy.example\"");
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert_eq!(Ok(transport.proxy), told);
         let (transport, _) = transport_of("proxy = \"none\"");
         assert_eq!(transport.proxy, Proxy::None);
     }
@@ -151,12 +150,12 @@ mod tests {
     #[test]
     fn every_mistake_in_the_way_to_the_service_is_told_and_no_secret() {
         check(
-            "transport = \"wss\"\nendpoint = \"\"\nca_file = \"/none\"\nproxy = \"http://u:hunter2@proxy\"\nproxy_user = \"u:hunter2\"\nproxy_password = \"hunter2\"\nproxi = 1",
+            "transport = \"wss\"\nendpoint = \"\"\nca_file = \"/none\"\nproxy = \"http://u:hunter2%ff@proxy\"\nproxy_user = \"u:hunter2\"\nproxy_password = \"hunter2\"\nproxi = 1",
             &[
                 "transport: must be one of amqp, websocket",
                 "endpoint: names no host; give host or host:port",
                 "ca_file: /none cannot be read: No such file or directory (os error 2)",
-                "proxy: has a user or a password in it; give them as proxy_user and proxy_password_file",
+                "proxy: has a user or a password in it that is no text when it is decoded",
                 "proxy_user: must not have a colon or a control character in it",
                 "proxi: unknown key; did you mean \"proxy\"?",
             ],
@@ -172,6 +171,14 @@ mod tests {
         check(
             "proxy = \"http://proxy\"\nproxy_password = \"hunter2\"",
             &["proxy_password: is of no use without proxy_user"],
+        );
+        check(
+            "proxy = \"http://u:hunter2@proxy\"\nproxy_user = \"u\"\nproxy_password = \"hunter2\"",
+            &["proxy_user: is given twice: here and in the URL of the proxy"],
+        );
+        check(
+            "proxy = \"http://u:hunter2@proxy\"\nproxy_file = \"/none\"",
+            &["proxy: is given twice: here and by proxy_file"],
         );
         for proxy in ["", "proxy = \"none\"\n"] {
             check(

@@ -175,6 +175,19 @@ fn a_server_that_nobody_vouches_for_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_file_of_authorities_takes_the_place_of_those_of_the_system() {
+    let hub = Hub::start(1);
+    let (terminator, other) = (Terminator::start(&hub), Terminator::start(&hub));
+    let trusted = terminator.authority.to_str().unwrap();
+    let mut listen = command(["listen", "--ca-file", other.authority.to_str().unwrap()]);
+    listen.env("EVENTHUB_CONNECTION_STRING", terminator.connection_string());
+    let ended = Program::start(listen.env("SSL_CERT_FILE", trusted)).wait();
+    assert_eq!(ended.status.code(), Some(69), "{}", ended.stderr);
+    let said = "its certificate was issued by nobody who is trusted here";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
 fn a_web_socket_is_read_that_an_authority_of_ones_own_vouches_for() {
     let hub = Hub::start(2);
     hub.simulate(["--count", "20", "--transport", "websocket"]);
@@ -246,7 +259,7 @@ fn what_is_wrong_in_the_options_of_the_way_is_told_without_a_secret() {
     check(
         &["--proxy", "http://user:hunter2@proxy"],
         64,
-        "--proxy has a user or a password in it; give them as proxy_user and proxy_password_file",
+        "--proxy has a user or a password in it; give --proxy-user and --proxy-password-file",
     );
     check(
         &["--ca-file", "/none"],

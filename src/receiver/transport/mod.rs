@@ -49,7 +49,7 @@ pub struct Transport {
     /// Where to connect instead of the namespace. Its name stays the namespace's for all that comes after:
     /// TLS, AMQP and tokens.
     pub endpoint: Option<Endpoint>,
-    /// Who may vouch for the service beside those whom the system trusts.
+    /// Who may vouch for the service instead of those whom the system trusts.
     pub authorities: Option<Authorities>,
     /// What lies between.
     pub proxy: Proxy,

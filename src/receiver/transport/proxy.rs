@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fe2o3_amqp_ws::tungstenite::http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -66,8 +67,8 @@ pub enum ProxyError {
     /// Another scheme, or none.
     #[error("must be \"none\", or begin with http://")]
     Scheme,
-    /// A user in the URL, and with it a secret where none belongs.
-    #[error("has a user or a password in it; give them as proxy_user and proxy_password_file")]
+    /// A user or a password in the URL that is no text.
+    #[error("has a user or a password in it that is no text when it is decoded")]
     Credential,
     /// A host or a port that is none.
     #[error("{0}")]
@@ -78,6 +79,9 @@ pub enum ProxyError {
     /// A user where no proxy is named to be told about it.
     #[error("is of no use without the http:// proxy it is for")]
     NoProxy,
+    /// A user in the URL, and another beside it.
+    #[error("is given twice: here and in the URL of the proxy")]
+    Twice,
 }
 
 impl ProxyCredential {
@@ -100,13 +104,17 @@ impl Proxy {
     /// The same proxy, which is told who asks.
     ///
     /// # Errors
-    /// When it is none in particular.
+    /// When it is none in particular, or is told already.
     pub fn with_credential(self, credential: ProxyCredential) -> Result<Self, ProxyError> {
         match self {
-            Self::Http { server, .. } => Ok(Self::Http {
+            Self::Http {
+                server,
+                credential: None,
+            } => Ok(Self::Http {
                 server,
                 credential: Some(credential),
             }),
+            Self::Http { .. } => Err(ProxyError::Twice),
             Self::Environment | Self::None => Err(ProxyError::NoProxy),
         }
     }
@@ -142,19 +150,31 @@ impl FromStr for Proxy {
         if text.eq_ignore_ascii_case("none") {
             return Ok(Self::None);
         }
-        let scheme = text.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
-        if scheme.is_none() {
+        let (scheme, rest) = text.split_at_checked(7).ok_or(ProxyError::Scheme)?;
+        if !scheme.eq_ignore_ascii_case("http://") {
             return Err(ProxyError::Scheme);
         }
-        if text.contains('@') {
-            return Err(ProxyError::Credential);
-        }
-        let (host, port) = split_endpoint(text).map_err(ProxyError::Address)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (credential, server) = match authority.rsplit_once('@') {
+            Some((credential, server)) => (Some(of_url(credential)?), server),
+            None => (None, authority),
+        };
+        let (host, port) = split_endpoint(server).map_err(ProxyError::Address)?;
         Ok(Self::Http {
             server: ProxyServer(Address::new(host, port.unwrap_or(HTTP_PORT))),
-            credential: None,
+            credential,
         })
     }
+}
+
+/// A user and a password as a URL has them (RFC 3986 section 3.2.1), in percent-encoding.
+fn of_url(text: &str) -> Result<ProxyCredential, ProxyError> {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let decoded = |text| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map_err(|_| ProxyError::Credential)
+    };
+    ProxyCredential::new(&decoded(user)?, &Secret::new(decoded(password)?))
 }
 
 /// What the variables of the environment, as `matcher` has read them, say of `destination`.
@@ -323,13 +343,15 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_a_url_without_a_secret_or_none() {
-        let http = |host, port| {
+    fn a_proxy_is_a_url_or_none() {
+        let by = |host, port, credential| {
             Ok(Proxy::Http {
                 server: ProxyServer(Address::new(host, port)),
-                credential: None,
+                credential,
             })
         };
+        let http = |host, port| by(host, port, None);
+        let told = |user, password: &str| ProxyCredential::new(user, &password.into()).ok();
         for (text, expected) in [
             ("none", Ok(Proxy::None)),
             ("http://proxy.example:3128", http("proxy.example", 3128)),
@@ -339,7 +361,15 @@ mod tests {
             ("https://proxy.example", Err(ProxyError::Scheme)),
             ("socks5://proxy.example", Err(ProxyError::Scheme)),
             ("", Err(ProxyError::Scheme)),
-            ("http://u:hunter2@proxy", Err(ProxyError::Credential)),
+            ("http://u:p%40:x@proxy", by("proxy", 80, told("u", "p@:x"))),
+            ("http://u@x:p@[::1]:8", by("::1", 8, told("u@x", "p"))),
+            ("http://u@proxy:8/", by("proxy", 8, told("u", ""))),
+            ("http://u%3Ax:hunter2@proxy", Err(ProxyError::User)),
+            ("http://u:hunter2%ff@proxy", Err(ProxyError::Credential)),
+            (
+                "http://u:hunter2@",
+                Err(ProxyError::Address("names no host")),
+            ),
             ("http://", Err(ProxyError::Address("names no host"))),
         ] {
             assert_eq!(text.parse(), expected, "{text}");
@@ -362,6 +392,8 @@ mod tests {
             !shown.contains("QWxh") && !shown.contains("sesame"),
             "{shown}"
         );
+        let twice = proxy.with_credential(credential());
+        assert_eq!(twice.unwrap_err(), ProxyError::Twice);
         let colon = ProxyCredential::new("a:b", &"x".into());
         assert_eq!(colon.unwrap_err(), ProxyError::User);
         for proxy in [Proxy::None, Proxy::Environment] {

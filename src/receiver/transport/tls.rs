@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 use super::within;
 use crate::tls;
 
-/// Certificate authorities out of a file, and with them those that the system trusts.
+/// Certificate authorities out of a file, and nobody else.
 #[derive(Clone)]
 pub struct Authorities(Arc<ClientConfig>);
 
@@ -59,11 +59,7 @@ impl Authorities {
             path: path.to_owned(),
             reason,
         };
-        let mut roots = tls::only(&text).map_err(content)?;
-        // A system that trusts nobody is no mistake of whoever names somebody here.
-        if let Ok(trusted) = tls::trusted_roots() {
-            roots.extend(trusted.roots);
-        }
+        let roots = tls::only(&text).map_err(content)?;
         let config = tls::client_config(roots, None)
             .map_err(|error| content(format!("cannot be used: {error}")))?;
         Ok(Self(Arc::new(config)))

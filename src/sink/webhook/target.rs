@@ -93,18 +93,50 @@ impl Target {
     }
 }
 
-/// The key `proxy`, or the file that `proxy_file` names: an `http://` URL, with a user and a password where
-/// the proxy wants them.
+/// The key `proxy`, or the file that `proxy_file` names: an `http://` URL, with a user and a password in it or
+/// beside it where the proxy wants them.
 pub(super) fn read_proxy(settings: &mut Settings) -> Option<Secret> {
     let key = settings.given("proxy", "proxy_file");
-    let text = settings.secret("proxy", "proxy_file")?;
-    match parse(&text, &["http"]) {
-        Ok(_) => Some(text),
+    let is_given = settings.has(key);
+    let text = settings.secret("proxy", "proxy_file");
+    let user = settings.proxy_user();
+    let Some(text) = text else {
+        if user.is_some() && !is_given {
+            settings.mistake(
+                "proxy_user",
+                "is of no use without the http:// proxy it is for",
+            );
+        }
+        return None;
+    };
+    let mut url = match parse(&text, &["http"]) {
+        Ok(url) => url,
         Err(reason) => {
             settings.mistake(key, reason);
-            None
+            return None;
+        }
+    };
+    if let Some((user, password)) = user {
+        if has_credentials(&url) {
+            settings.mistake(
+                "proxy_user",
+                "is given twice: here and in the URL of the proxy",
+            );
+            return None;
+        }
+        if user.contains(|c: char| c == ':' || c.is_control()) {
+            let reason = "must not have a colon or a control character in it";
+            settings.mistake("proxy_user", reason);
+            return None;
+        }
+        // A URL of http always has room for them.
+        let has_room = url.set_username(&user).is_ok();
+        if !has_room || url.set_password(Some(password.reveal())).is_err() {
+            settings.mistake(key, "has no room for a user");
+            return None;
         }
     }
+    Some(Secret::new(url.as_str()))
 }
 
 fn parse(text: &Secret, schemes: &[&str]) -> Result<Url, String> {

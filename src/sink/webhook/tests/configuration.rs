@@ -126,6 +126,36 @@ fn a_secret_of_two_is_told_where_it_is() {
 }
 
 #[test]
+fn whom_a_proxy_is_told_of_stands_in_one_place() {
+    let user = "proxy_user = \"u\"\n";
+    let password = "proxy_password = \"hunter2\"\n";
+    for (keys, expected) in [
+        (
+            format!("proxy = \"http://u:hunter2@proxy\"\n{user}{password}"),
+            "proxy_user: is given twice: here and in the URL of the proxy",
+        ),
+        (
+            format!("{user}{password}"),
+            "proxy_user: is of no use without the http:// proxy it is for",
+        ),
+        (
+            format!("proxy = \"http://proxy\"\n{user}"),
+            "proxy_user: is of no use without proxy_password or proxy_password_file",
+        ),
+        (
+            format!("proxy = \"http://proxy\"\nproxy_user = \"u:x\"\n{password}"),
+            "proxy_user: must not have a colon or a control character in it",
+        ),
+        (
+            format!("proxy = \"ftp://proxy\"\n{user}{password}"),
+            "proxy: must begin with http://",
+        ),
+    ] {
+        check(&format!("{URL}{keys}"), &[expected]);
+    }
+}
+
+#[test]
 fn files_for_tls_are_read_and_told() {
     let no = "cannot be read: No such file or directory (os error 2)";
     check(

@@ -387,23 +387,36 @@ async fn a_dead_letter_says_why() {
 
 #[tokio::test]
 async fn a_proxy_is_asked_in_place_of_the_server() {
-    let proxy = Server::start(|_, _| Answer::status(204));
-    let address = proxy.address();
-    let endpoint = endpoint(&format!(
-        "url = \"http://hooks.example.invalid/in\"\nproxy = \"http://user:hunter2@{address}\""
-    ));
-    assert!(!format!("{endpoint:?}").contains("hunter2"), "{endpoint:?}");
-    endpoint
-        .attempt(&[delivery(update(OPERATION))])
-        .await
-        .unwrap();
-    let [request] = proxy
-        .wait_for(|requests| !requests.is_empty())
-        .try_into()
-        .unwrap();
-    assert_eq!(request.header("host"), Some("hooks.example.invalid"));
-    assert_eq!(
-        request.header("proxy-authorization"),
-        Some("Basic dXNlcjpodW50ZXIy")
-    );
+    for (credential, keys, expected) in [
+        ("user:hunter2@", "", "Basic dXNlcjpodW50ZXIy"),
+        // "user" and "hunter@2"
+        ("user:hunter%402@", "", "Basic dXNlcjpodW50ZXJAMg=="),
+        (
+            "",
+            "proxy_user = \"user\"\nproxy_password = \"hunter2\"",
+            "Basic dXNlcjpodW50ZXIy",
+        ),
+        (
+            "",
+            "proxy_user = \"user\"\nproxy_password = \"hunter@2\"",
+            "Basic dXNlcjpodW50ZXJAMg==",
+        ),
+    ] {
+        let proxy = Server::start(|_, _| Answer::status(204));
+        let address = proxy.address();
+        let endpoint = endpoint(&format!(
+            "url = \"http://hooks.example.invalid/in\"\nproxy = \"http://{credential}{address}\"\n{keys}"
+        ));
+        assert!(!format!("{endpoint:?}").contains("hunter"), "{endpoint:?}");
+        endpoint
+            .attempt(&[delivery(update(OPERATION))])
+            .await
+            .unwrap();
+        let [request] = proxy
+            .wait_for(|requests| !requests.is_empty())
+            .try_into()
+            .unwrap();
+        assert_eq!(request.header("host"), Some("hooks.example.invalid"));
+        assert_eq!(request.header("proxy-authorization"), Some(expected));
+    }
 }
