@@ -10,12 +10,12 @@ use crate::settings::{Mistake, Settings};
 
 /// Reads one `[[hub]]` table; none where it has a mistake that leaves nothing to read.
 pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mistake>) {
-    let connection_string = opening::read(&mut settings);
+    let transport = transport(&mut settings);
+    let connection_string = opening::read(&mut settings, &transport);
     let name = settings.optional::<String>("name");
     let consumer_group = settings.with_default("consumer_group", "$Default".to_owned());
     let start = settings.parsed("start").unwrap_or(StartPosition::Earliest);
     let engine = settings.choice("engine").unwrap_or_default();
-    let transport = transport(&mut settings);
     let config = connection_string.and_then(|connection_string| {
         receiver::Config::new(connection_string, name.as_deref(), &consumer_group, start)
             .map_err(|error| settings.mistake("name", error.to_string()))

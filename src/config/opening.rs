@@ -1,35 +1,45 @@
 //! What opens a hub, in its table: a connection string, or an identity of Microsoft Entra ID.
 
-use crate::receiver::{self, ConnectionString, Identity, Proof};
+use std::path::PathBuf;
+
+use crate::receiver::{ClientCertificate, ConnectionString, Identity, Proof, Transport};
+use crate::secret::Secret;
 use crate::settings::Settings;
 
 /// How an identity proves that it is one, as the configuration names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Kind {
+enum CredentialKind {
+    /// A token that Kubernetes gives to the pod
     WorkloadIdentity,
+    /// The identity of this machine, as Azure knows it
     ManagedIdentity,
+    /// A secret of an app registration
     ClientSecret,
+    /// A certificate of an app registration
+    ClientCertificate,
+    /// Whoever has logged in with az: for debugging
     AzureCli,
 }
 
 /// The keys of a connection string.
 const OF_A_STRING: [&str; 2] = ["connection_string", "connection_string_file"];
 /// The keys that some kind of identity has.
-const OF_AN_IDENTITY: [&str; 4] = [
+const OF_AN_IDENTITY: [&str; 5] = [
     "tenant_id",
     "client_id",
     "client_secret",
     "client_secret_file",
+    "client_certificate_file",
 ];
 
-/// Reads the keys that say what opens the hub; none where they have a mistake.
-pub(super) fn read(settings: &mut Settings) -> Option<ConnectionString> {
+/// Reads the keys that say what opens the hub, which is reached by `transport`; none where they have a mistake.
+pub(super) fn read(settings: &mut Settings, transport: &Transport) -> Option<ConnectionString> {
     if settings.has("namespace") || settings.has("credential") {
         for key in OF_A_STRING {
             settings.refuse(key, "is of no use beside namespace and credential");
         }
-        return identity(settings);
+        return identity(settings, transport);
     }
     let opened = connection_string(settings);
     for key in ["namespace", "credential"]
@@ -45,28 +55,21 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
     let key = settings.given("connection_string", "connection_string_file");
     let file = settings.peek_file("connection_string_file");
     let text = settings.required_secret("connection_string", "connection_string_file")?;
-    let parsed: ConnectionString = text
-        .reveal()
-        .trim()
-        .parse()
-        .map_err(|error: receiver::ConnectionStringError| settings.mistake(key, error.to_string()))
-        .ok()?;
-    Some(match file {
-        Some(file) => parsed.read_from(file, text),
-        None => parsed,
-    })
+    ConnectionString::given(text, file)
+        .map_err(|error| settings.mistake(key, error.to_string()))
+        .ok()
 }
 
-fn identity(settings: &mut Settings) -> Option<ConnectionString> {
+/// Reads the keys of an identity: see [`read`].
+fn identity(settings: &mut Settings, transport: &Transport) -> Option<ConnectionString> {
     let namespace = settings.required::<String>("namespace");
     let is_missing = !settings.has("credential");
-    let kind = settings.choice::<Kind>("credential");
+    let kind = settings.choice::<CredentialKind>("credential");
     if is_missing {
         let reason =
             "is missing; it says how the namespace is opened, for instance workload_identity";
         settings.mistake("credential", reason);
     }
-    let file = settings.peek_file("client_secret_file");
     let Some(kind) = kind else {
         // Whether these are right depends on the kind.
         for key in OF_AN_IDENTITY {
@@ -74,52 +77,94 @@ fn identity(settings: &mut Settings) -> Option<ConnectionString> {
         }
         return None;
     };
-    let secret = match kind {
-        Kind::ClientSecret => settings.required_secret("client_secret", "client_secret_file"),
-        _ => {
-            for key in ["client_secret", "client_secret_file"] {
-                refuse(settings, key);
-            }
-            None
-        }
-    };
+    let (proof, file) = proof(settings, kind)?;
+    let identity = Identity::new(proof, transport)
+        .map_err(|reason| settings.mistake("credential", reason))
+        .ok()?;
+    let opened = ConnectionString::of_identity(&namespace?, identity)
+        .map_err(|reason| settings.mistake("namespace", reason))
+        .ok()?;
+    Some(match file {
+        Some((file, text)) => opened.read_from(file, text),
+        None => opened,
+    })
+}
+
+/// Reads the keys that a kind of identity has, and with what is in a file that file and its text.
+fn proof(
+    settings: &mut Settings,
+    kind: CredentialKind,
+) -> Option<(Proof, Option<(PathBuf, Secret)>)> {
+    if kind != CredentialKind::ClientSecret {
+        refuse(settings, "client_secret");
+        refuse(settings, "client_secret_file");
+    }
+    if kind != CredentialKind::ClientCertificate {
+        refuse(settings, "client_certificate_file");
+    }
     let proof = match kind {
-        Kind::ClientSecret => {
-            let tenant_id = settings.required("tenant_id");
-            let client_id = settings.required("client_id");
-            Proof::ClientSecret {
+        CredentialKind::ClientSecret => {
+            let file = settings.peek_file("client_secret_file");
+            let secret = settings.required_secret("client_secret", "client_secret_file");
+            let (tenant_id, client_id) = application(settings);
+            let secret = secret?;
+            let proof = Proof::ClientSecret {
                 tenant_id: tenant_id?,
                 client_id: client_id?,
-                secret: secret.clone()?,
-            }
+                secret: secret.clone(),
+            };
+            return Some((proof, file.map(|file| (file, secret))));
         }
-        Kind::WorkloadIdentity => Proof::WorkloadIdentity {
+        CredentialKind::ClientCertificate => {
+            let file = settings.peek_file("client_certificate_file");
+            let certificate = certificate(settings);
+            let (tenant_id, client_id) = application(settings);
+            let certificate = certificate?;
+            let text = certificate.text().clone();
+            let proof = Proof::ClientCertificate {
+                tenant_id: tenant_id?,
+                client_id: client_id?,
+                certificate,
+            };
+            return Some((proof, file.map(|file| (file, text))));
+        }
+        CredentialKind::WorkloadIdentity => Proof::WorkloadIdentity {
             tenant_id: settings.optional("tenant_id"),
             client_id: settings.optional("client_id"),
         },
-        Kind::ManagedIdentity => {
+        CredentialKind::ManagedIdentity => {
             refuse(settings, "tenant_id");
             Proof::ManagedIdentity {
                 client_id: settings.optional("client_id"),
             }
         }
-        Kind::AzureCli => {
+        CredentialKind::AzureCli => {
             refuse(settings, "client_id");
             Proof::AzureCli {
                 tenant_id: settings.optional("tenant_id"),
             }
         }
     };
-    let identity = Identity::new(proof)
-        .map_err(|reason| settings.mistake("credential", reason))
-        .ok()?;
-    let opened = ConnectionString::of_identity(&namespace?, identity)
-        .map_err(|reason| settings.mistake("namespace", reason))
-        .ok()?;
-    Some(match file.zip(secret) {
-        Some((file, secret)) => opened.read_from(file, secret),
-        None => opened,
-    })
+    Some((proof, None))
+}
+
+/// The directory and the application that every app registration has.
+fn application(settings: &mut Settings) -> (Option<String>, Option<String>) {
+    (
+        settings.required("tenant_id"),
+        settings.required("client_id"),
+    )
+}
+
+fn certificate(settings: &mut Settings) -> Option<ClientCertificate> {
+    let key = "client_certificate_file";
+    if !settings.has(key) {
+        settings.mistake(key, "is missing; give a path");
+    }
+    let path = settings.file(key)?;
+    ClientCertificate::from_file(&path)
+        .map_err(|error| settings.mistake(key, format!("{} {error}", path.display())))
+        .ok()
 }
 
 fn refuse(settings: &mut Settings, key: &'static str) {
@@ -132,7 +177,7 @@ mod tests {
 
     fn check(toml: &str, expected: &[&str]) {
         let mut settings = Settings::of_toml("hub[0]", toml);
-        let opened = read(&mut settings);
+        let opened = read(&mut settings, &Transport::default());
         let mistakes: Vec<String> = settings.finish().iter().map(ToString::to_string).collect();
         assert!(opened.is_some() || !mistakes.is_empty(), "{toml}");
         assert_eq!(mistakes.len(), expected.len(), "{toml}: {mistakes:?}");
@@ -174,8 +219,10 @@ mod tests {
             &["namespace: is missing; give a text"],
         );
         check(
-            &format!("{namespace}credential = \"client_certificate\"\ntenant_id = \"t\""),
-            &["must be one of workload_identity, managed_identity, client_secret, azure_cli"],
+            &format!("{namespace}credential = \"certificate\"\ntenant_id = \"t\""),
+            &[
+                "must be one of workload_identity, managed_identity, client_secret, client_certificate, azure_cli",
+            ],
         );
         check(
             &format!("{namespace}credential = \"client_secret\""),
@@ -183,6 +230,24 @@ mod tests {
                 "client_secret: is missing; give it, or client_secret_file",
                 "tenant_id: is missing",
                 "client_id: is missing",
+            ],
+        );
+        check(
+            &format!("{namespace}credential = \"client_certificate\""),
+            &[
+                "client_certificate_file: is missing; give a path",
+                "tenant_id: is missing",
+                "client_id: is missing",
+            ],
+        );
+        check(
+            &format!(
+                "{namespace}credential = \"client_certificate\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
+                 client_certificate_file = \"/none\"\nclient_secret = \"hunter2\""
+            ),
+            &[
+                "client_secret: is of no use with this credential",
+                "client_certificate_file: /none cannot be read: No such file or directory",
             ],
         );
         check(

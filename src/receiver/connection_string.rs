@@ -158,8 +158,22 @@ impl ConnectionString {
     /// When the file cannot be read, or holds something else.
     pub fn from_file(file: &Path) -> io::Result<Self> {
         let text = Secret::from_file(file)?;
-        let parsed: Self = text.reveal().trim().parse().map_err(io::Error::other)?;
-        Ok(parsed.read_from(file.to_owned(), text))
+        Self::given(text, Some(file.to_owned())).map_err(io::Error::other)
+    }
+
+    /// The connection string that somebody has given, and the file that it was read from, where it was.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn given(
+        text: Secret,
+        file: Option<PathBuf>,
+    ) -> Result<Self, ConnectionStringError> {
+        let parsed: Self = text.reveal().trim().parse()?;
+        Ok(match file {
+            Some(file) => parsed.read_from(file, text),
+            None => parsed,
+        })
     }
 
     /// The same, read as `text` from a file: when that changes, and names the same hub, another

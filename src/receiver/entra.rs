@@ -11,21 +11,21 @@ use std::time::Duration;
 
 use azure_core::credentials::{Secret as AzureSecret, TokenCredential};
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredential,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::rustls::RootCertStore;
 
+use super::assertion::{Assertions, ClientCertificate};
+use super::authority::{self, LIMIT};
 use super::seam::Failure;
+use super::transport::{Hop, Transport};
 use crate::secret::Secret;
-use crate::tls;
 
 /// What a token is asked for; the two slashes are those of Microsoft's own clients.
 const SCOPE: &str = "https://eventhubs.azure.net//.default";
@@ -33,9 +33,6 @@ const SCOPE: &str = "https://eventhubs.azure.net//.default";
 const AHEAD: Duration = Duration::from_secs(240);
 /// However short a token lives, it is not asked for more often.
 const LEAST_AGE: Duration = Duration::from_secs(1);
-/// How long whoever gives tokens may take for it.
-const LIMIT: Duration = Duration::from_secs(60);
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// What the authority says when it is itself in trouble, or is asked too much.
 const PASSING: [&str; 3] = ["AADSTS90006:", "AADSTS90033:", "AADSTS90055:"];
 
@@ -50,6 +47,15 @@ pub enum Proof {
         client_id: String,
         /// One of its secrets.
         secret: Secret,
+    },
+    /// A certificate of an app registration.
+    ClientCertificate {
+        /// The directory.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// One of its certificates.
+        certificate: ClientCertificate,
     },
     /// A token that Kubernetes puts into a file; what is not given is in `AZURE_TENANT_ID` and
     /// `AZURE_CLIENT_ID`, and the file in `AZURE_FEDERATED_TOKEN_FILE`.
@@ -73,10 +79,16 @@ pub enum Proof {
 
 /// Somebody whom Microsoft Entra ID knows.
 #[derive(Clone)]
-pub struct Identity {
+pub struct Identity(Arc<Shared>);
+
+/// What all who use an identity have in common.
+struct Shared {
     proof: Proof,
+    transport: Transport,
+    /// The proxy by which tokens are asked for, for messages.
+    by: Option<String>,
     credential: Arc<dyn TokenCredential>,
-    last: Arc<Mutex<Option<Token>>>,
+    last: Mutex<Option<Token>>,
 }
 
 /// A token, and its times.
@@ -90,41 +102,57 @@ pub(super) struct Token {
 }
 
 impl Identity {
-    /// Asks nobody yet.
+    /// Asks nobody yet. Tokens will be asked for by the proxy of `transport`, of somebody for whom its authorities
+    /// may vouch as well as those whom the system trusts.
     ///
     /// # Errors
     /// Why it cannot work, as a sentence's end.
-    pub fn new(proof: Proof) -> Result<Self, String> {
-        let credential = credential(&proof)?;
-        Ok(Self {
+    pub fn new(proof: Proof, transport: &Transport) -> Result<Self, String> {
+        let hop = match proof {
+            Proof::ManagedIdentity { .. } | Proof::AzureCli { .. } => None,
+            _ => authority::hop(transport)?,
+        };
+        let credential = credential(&proof, transport, hop.as_ref())?;
+        Ok(Self(Arc::new(Shared {
             proof,
+            transport: transport.clone(),
+            by: hop.map(|hop| hop.name()),
             credential,
-            last: Arc::default(),
-        })
+            last: Mutex::default(),
+        })))
     }
 
-    /// The same with another secret, where it has one.
+    /// The same with another secret or certificate, where it has one.
     pub(super) fn with_secret(&self, text: &Secret) -> Result<Self, String> {
-        let mut proof = self.proof.clone();
-        if let Proof::ClientSecret { secret, .. } = &mut proof {
-            secret.clone_from(text);
+        let mut proof = self.0.proof.clone();
+        match &mut proof {
+            Proof::ClientSecret { secret, .. } => secret.clone_from(text),
+            Proof::ClientCertificate { certificate, .. } => {
+                let new = ClientCertificate::from_pem(text.clone());
+                *certificate = new.map_err(|error| format!("it {error}"))?;
+            }
+            _ => {}
         }
-        Self::new(proof)
+        Self::new(proof, &self.0.transport)
     }
 
     /// A token, the last one where it still serves.
     pub(super) async fn token(&self, now: OffsetDateTime) -> Result<Token, Failure> {
         // Many may wait for one answer, and none for longer.
         let token = timeout(LIMIT, self.last_or_new(now)).await;
-        token.unwrap_or_else(|_| Err(lost("nobody answered")))
+        let token = token.unwrap_or_else(|_| Err(lost("nobody answered")));
+        token.map_err(|failure| match (failure, &self.0.by) {
+            (Failure::Lost(text), Some(by)) => Failure::Lost(format!("{text} (asked by {by})")),
+            (failure, _) => failure,
+        })
     }
 
     async fn last_or_new(&self, now: OffsetDateTime) -> Result<Token, Failure> {
-        let mut last = self.last.lock().await;
+        let mut last = self.0.last.lock().await;
         if let Some(token) = last.as_ref().filter(|t| Instant::now() < t.renew_at) {
             return Ok(token.clone());
         }
-        let given = self.credential.get_token(&[SCOPE], None).await;
+        let given = self.0.credential.get_token(&[SCOPE], None).await;
         let given = given.map_err(|error| failure(&error))?;
         let life = Duration::try_from(given.expires_on - now).unwrap_or_default();
         let age = if life > 2 * AHEAD {
@@ -144,7 +172,7 @@ impl Identity {
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
-        self.proof == other.proof
+        self.0.proof == other.0.proof
     }
 }
 
@@ -152,11 +180,15 @@ impl Eq for Identity {}
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Identity").field(&self.proof).finish()
+        f.debug_tuple("Identity").field(&self.0.proof).finish()
     }
 }
 
-fn credential(proof: &Proof) -> Result<Arc<dyn TokenCredential>, String> {
+fn credential(
+    proof: &Proof,
+    transport: &Transport,
+    hop: Option<&Hop>,
+) -> Result<Arc<dyn TokenCredential>, String> {
     let fault = |error: azure_core::Error| describe(&error);
     Ok(match proof.clone() {
         Proof::ClientSecret {
@@ -165,10 +197,26 @@ fn credential(proof: &Proof) -> Result<Arc<dyn TokenCredential>, String> {
             secret,
         } => {
             let options = ClientSecretCredentialOptions {
-                client_options: client_options(true)?,
+                client_options: authority::client(transport, hop)?,
             };
             let secret = AzureSecret::new(secret.reveal().to_owned());
             ClientSecretCredential::new(&tenant_id, client_id, secret, Some(options))
+                .map_err(fault)?
+        }
+        Proof::ClientCertificate {
+            tenant_id,
+            client_id,
+            certificate,
+        } => {
+            let options = ClientAssertionCredentialOptions {
+                client_options: authority::client(transport, hop)?,
+            };
+            let assertions = Assertions {
+                certificate,
+                client_id: client_id.clone(),
+                endpoint: authority::token_endpoint(&tenant_id)?,
+            };
+            ClientAssertionCredential::new(tenant_id, client_id, assertions, Some(options))
                 .map_err(fault)?
         }
         Proof::WorkloadIdentity {
@@ -176,7 +224,7 @@ fn credential(proof: &Proof) -> Result<Arc<dyn TokenCredential>, String> {
             client_id,
         } => {
             let credential_options = ClientAssertionCredentialOptions {
-                client_options: client_options(true)?,
+                client_options: authority::client(transport, hop)?,
             };
             let options = WorkloadIdentityCredentialOptions {
                 credential_options,
@@ -189,7 +237,7 @@ fn credential(proof: &Proof) -> Result<Arc<dyn TokenCredential>, String> {
         Proof::ManagedIdentity { client_id } => {
             let options = ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.map(UserAssignedId::ClientId),
-                client_options: client_options(false)?,
+                client_options: authority::local_client()?,
             };
             ManagedIdentityCredential::new(Some(options)).map_err(fault)?
         }
@@ -200,28 +248,6 @@ fn credential(proof: &Proof) -> Result<Arc<dyn TokenCredential>, String> {
             };
             AzureCliCredential::new(Some(options)).map_err(fault)?
         }
-    })
-}
-
-/// Our own TLS, and no second trial: the receiver tries again by itself.
-fn client_options(is_encrypted: bool) -> Result<ClientOptions, String> {
-    let roots = match is_encrypted {
-        true => tls::trusted_roots().map_err(|error| error.to_string())?,
-        false => RootCertStore::empty(),
-    };
-    let config = tls::client_config(roots, None).map_err(|error| error.to_string())?;
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
-        .timeout(LIMIT)
-        .no_proxy()
-        .build()
-        .map_err(|error| describe(&error))?;
-    Ok(ClientOptions {
-        retry: RetryOptions::none(),
-        transport: Some(Transport::new(Arc::new(client))),
-        ..ClientOptions::default()
     })
 }
 

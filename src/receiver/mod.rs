@@ -8,6 +8,8 @@
 //! types.
 
 mod answer;
+mod assertion;
+mod authority;
 mod claim;
 pub(crate) mod condition;
 mod connection_string;
@@ -42,6 +44,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+pub use assertion::{ClientCertificate, ClientCertificateError};
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use engines::Engine;
 pub use entra::{Identity, Proof};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -24,16 +25,16 @@ const REGISTRATION: &str = "credential = \"client_secret\"\ntenant_id = \"tenant
 const LIFE: i64 = 3;
 
 /// A hub behind TLS that takes tokens of Entra ID, and whoever gives them.
-struct World {
-    hub: Hub,
-    terminator: Terminator,
-    issuer: Server,
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) terminator: Terminator,
+    pub(crate) issuer: Server,
     /// All who vouch for one of them.
-    authorities: File,
+    pub(crate) authorities: File,
 }
 
 impl World {
-    fn start(say: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(say: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
         let hub = Hub::start(1);
         hub.emulator().take_jwt();
         hub.simulate(["--count", "1"]);
@@ -57,14 +58,14 @@ impl World {
     }
 
     /// The configuration of a daemon that reads the hub with this identity.
-    fn config(&self, identity: &str) -> File {
+    pub(crate) fn config(&self, identity: &str) -> File {
         let port = self.terminator.address.port();
         file(&format!(
             "[[hub]]\nnamespace = \"localhost:{port}\"\n{identity}{CONSOLE}"
         ))
     }
 
-    fn variables(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
         let port = self.issuer.address().port();
         [
             ("AZURE_AUTHORITY_HOST", format!("https://localhost:{port}")),
@@ -76,18 +77,20 @@ impl World {
     }
 }
 
-fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+pub(crate) fn borrowed<'a>(
+    variables: &'a [(&'static str, String)],
+) -> Vec<(&'static str, &'a str)> {
     let variables = variables.iter();
     variables
         .map(|(name, value)| (*name, value.as_str()))
         .collect()
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 
-fn token() -> String {
+pub(crate) fn token() -> String {
     let claims = format!(
         "{{\"aud\":\"https://eventhubs.azure.net/\",\"exp\":{}}}",
         now() + LIFE
@@ -100,7 +103,7 @@ fn json(status: u16, body: String) -> Answer {
     Answer::With(status, headers, body.into_bytes())
 }
 
-fn given(_: usize, _: &Request) -> Answer {
+pub(crate) fn given(_: usize, _: &Request) -> Answer {
     json(
         200,
         format!(
@@ -231,9 +234,8 @@ fn a_managed_identity_asks_its_machine() {
     assert_eq!(world.issuer.connections(), 0);
 }
 
-#[test]
-fn whoever_has_logged_in_with_az_reads_a_hub() {
-    let world = World::start(given);
+/// A folder with an `az` in it that gives a token.
+pub(crate) fn az() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let az = folder.path().join("az");
     let answer = format!(
@@ -243,9 +245,21 @@ fn whoever_has_logged_in_with_az_reads_a_hub() {
     );
     std::fs::write(&az, format!("#!/bin/sh\necho '{answer}'\n")).unwrap();
     std::fs::set_permissions(&az, PermissionsExt::from_mode(0o755)).unwrap();
-    let mut variables = world.variables().to_vec();
+    folder
+}
+
+/// The variable `PATH` with this folder in it.
+pub(crate) fn path_with(folder: &TempDir) -> String {
     let path = std::env::var("PATH").unwrap();
-    variables.push(("PATH", format!("{}:{path}", folder.path().display())));
+    format!("{}:{path}", folder.path().display())
+}
+
+#[test]
+fn whoever_has_logged_in_with_az_reads_a_hub() {
+    let world = World::start(given);
+    let az = az();
+    let mut variables = world.variables().to_vec();
+    variables.push(("PATH", path_with(&az)));
     let config = world.config("credential = \"azure_cli\"\n");
     assert_eq!(daemon(&config, &borrowed(&variables)).documents(1).len(), 1);
 }

@@ -6,6 +6,9 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+/// App registrations that prove themselves with a certificate.
+#[cfg(feature = "emulator")]
+mod certificate;
 /// `checkpoint`: what people can see and change of a store that no daemon uses.
 mod checkpoint;
 /// What is said of a configuration that is wrong.

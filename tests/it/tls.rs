@@ -101,14 +101,20 @@ fn listen_by(terminator: &Terminator, options: &[&str], variables: &[(&str, &str
     Program::start(&mut listen)
 }
 
-/// A proxy that opens no tunnel, and the first line of what it was asked.
-struct Proxy {
-    url: String,
+/// A proxy, and the lines of what it was asked.
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
+    /// One that opens no tunnel, for it believes nobody.
     fn start(hub: &Hub) -> Self {
+        Self::believing(hub, "nothing")
+    }
+
+    /// One that opens a tunnel for whoever says this line.
+    pub(crate) fn believing(hub: &Hub, wanted: &'static str) -> Self {
         let listener = hub.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -116,22 +122,46 @@ impl Proxy {
         hub.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let mut lines = BufReader::new(socket).lines();
+                let mut asked = Vec::new();
                 while let Ok(Some(line)) = lines.next_line().await {
                     if line.is_empty() {
                         break;
                     }
-                    kept.lock().unwrap().push(line);
+                    asked.push(line);
                 }
-                let refused = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
-                let mut socket = lines.into_inner().into_inner();
-                drop(socket.write_all(refused).await);
+                kept.lock().unwrap().extend(asked.iter().cloned());
+                let socket = lines.into_inner().into_inner();
+                let is_believed = asked.iter().any(|line| line.eq_ignore_ascii_case(wanted));
+                let to = asked.first().and_then(|line| line.split(' ').nth(1));
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "one task for each connection of the test"
+                )]
+                tokio::spawn(tunnel(
+                    socket,
+                    to.filter(|_| is_believed).map(str::to_owned),
+                ));
             }
         });
         Self { url, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Opens a tunnel, or says that it does not.
+async fn tunnel(mut socket: TcpStream, to: Option<String>) {
+    let Some(to) = to else {
+        let refused = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+        drop(socket.write_all(refused).await);
+        return;
+    };
+    let mut there = TcpStream::connect(to).await.unwrap();
+    let opened = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    if socket.write_all(opened).await.is_ok() {
+        drop(tokio::io::copy_bidirectional(&mut socket, &mut there).await);
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comma
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("DATAVERSE_LISTENER")
+            || name.starts_with("AZURE_")
             || name == "EVENTHUB_CONNECTION_STRING"
             || name == "NO_COLOR"
             || name.to_lowercase().ends_with("_proxy")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use time::macros::datetime;
 
 use super::*;
+use crate::receiver::Transport;
 
 const OLD: &str =
     "Endpoint=sb://ns.example/;SharedAccessKeyName=n;SharedAccessKey=OLD;EntityPath=eh1";
@@ -151,7 +152,9 @@ fn an_identity_takes_over_another_secret() {
         client_id: "c".into(),
         secret: Secret::new(secret),
     };
-    let identity = |secret: &str| crate::receiver::Identity::new(proof(secret)).unwrap();
+    let identity = |secret: &str| {
+        crate::receiver::Identity::new(proof(secret), &Transport::default()).unwrap()
+    };
     let target = ConnectionString::of_identity("ns", identity("OLD")).unwrap();
     let world = World {
         current: Current::in_file(

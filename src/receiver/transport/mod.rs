@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 pub(crate) use address::Address;
 pub use address::{Endpoint, EndpointError};
+pub(super) use proxy::Hop;
 pub use proxy::{Proxy, ProxyCredential, ProxyError, ProxyServer};
 pub use tls::{Authorities, AuthoritiesError};
 

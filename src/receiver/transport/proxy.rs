@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use fe2o3_amqp_ws::tungstenite::http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use percent_encoding::percent_decode_str;
+use reqwest::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -123,7 +124,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the environment names a proxy that is not one of HTTP.
-    pub(super) fn toward(
+    pub(in crate::receiver) fn toward(
         &self,
         destination: &Address,
         is_encrypted: bool,
@@ -216,7 +217,7 @@ enum Origin {
 
 /// A proxy on the way.
 #[derive(Debug)]
-pub(super) struct Hop {
+pub(in crate::receiver) struct Hop {
     address: Address,
     authorization: Option<Secret>,
     origin: Origin,
@@ -255,7 +256,26 @@ impl Hop {
         format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{authorization}\r\n")
     }
 
-    fn name(&self) -> String {
+    /// The same, for a client of HTTP.
+    ///
+    /// # Errors
+    /// When it cannot be said in a URL or in a header.
+    pub(in crate::receiver) fn to_reqwest(&self) -> reqwest::Result<reqwest::Proxy> {
+        let proxy = reqwest::Proxy::all(format!("http://{}", self.address))?;
+        let value = self.authorization.as_ref();
+        // It is base64 behind a word, and so always one.
+        let value = value.and_then(|value| HeaderValue::from_str(value.reveal()).ok());
+        Ok(match value {
+            Some(mut value) => {
+                value.set_sensitive(true);
+                proxy.custom_http_auth(value)
+            }
+            None => proxy,
+        })
+    }
+
+    /// What it is called in messages.
+    pub(in crate::receiver) fn name(&self) -> String {
         match self.origin {
             Origin::Configuration => format!("the proxy {}", self.address),
             Origin::Environment => format!(

@@ -9,14 +9,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use super::within;
 use crate::tls;
 
 /// Certificate authorities out of a file, and nobody else.
 #[derive(Clone)]
-pub struct Authorities(Arc<ClientConfig>);
+pub struct Authorities {
+    roots: Arc<RootCertStore>,
+    config: Arc<ClientConfig>,
+}
 
 impl fmt::Debug for Authorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,9 +63,23 @@ impl Authorities {
             reason,
         };
         let roots = tls::only(&text).map_err(content)?;
-        let config = tls::client_config(roots, None)
+        let config = tls::client_config(roots.clone(), None)
             .map_err(|error| content(format!("cannot be used: {error}")))?;
-        Ok(Self(Arc::new(config)))
+        Ok(Self {
+            roots: Arc::new(roots),
+            config: Arc::new(config),
+        })
+    }
+
+    /// These, and those whom the system trusts: for servers that are public, where something between may have
+    /// a certificate of its own for them.
+    pub(in crate::receiver) fn and_those_of_the_system(&self) -> RootCertStore {
+        let mut roots = RootCertStore::clone(&self.roots);
+        // A system that trusts nobody is no mistake of whoever names somebody here.
+        if let Ok(trusted) = tls::trusted_roots() {
+            roots.extend(trusted.roots);
+        }
+        roots
     }
 }
 
@@ -75,7 +92,7 @@ pub(super) async fn secure(
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| io::Error::other("the host is neither a DNS name nor an IP address"))?;
     let config = match authorities {
-        Some(Authorities(config)) => Arc::clone(config),
+        Some(authorities) => Arc::clone(&authorities.config),
         None => trusted_by_system()?,
     };
     let connector = TlsConnector::from(config);
