@@ -95,6 +95,15 @@ impl Settings {
         Self::new(path, value)
     }
 
+    /// The table that these keys and texts make, for options of a command that are read as settings.
+    pub(crate) fn of_texts(texts: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let texts = texts.into_iter();
+        let table: config::Map<String, Value> = texts
+            .map(|(key, text)| (key.to_owned(), Value::new(None, ValueKind::String(text))))
+            .collect();
+        Self::new("", Value::new(None, ValueKind::Table(table)))
+    }
+
     /// Says where values come from that do not know it themselves: those of the file.
     pub(crate) fn set_origin(&mut self, origin: String) {
         self.origin = origin;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::identity::Identity;
 use super::way::Way;
 use crate::receiver::{ConnectionString, Transport};
 use crate::secret::{self, Secret};
@@ -32,6 +33,9 @@ pub(super) struct Connection {
     pub(super) hub: Option<String>,
 
     #[command(flatten)]
+    identity: Identity,
+
+    #[command(flatten)]
     way: Way,
 }
 
@@ -41,8 +45,21 @@ impl Connection {
         self.way.transport()
     }
 
-    /// The connection string, from wherever it was given.
-    pub(super) fn connection_string(&self) -> Result<ConnectionString, Failure> {
+    /// What opens the hub, which is reached by `transport`: an identity, or the connection string from wherever it
+    /// was given.
+    pub(super) fn connection_string(
+        &self,
+        transport: &Transport,
+    ) -> Result<ConnectionString, Failure> {
+        if let Some(opened) = self.identity.open(transport)? {
+            return match self.connection_string_file {
+                None => Ok(opened),
+                Some(_) => Err(Failure::plain(
+                    Exit::Usage,
+                    "--connection-string-file is of no use beside --namespace and --credential",
+                )),
+            };
+        }
         let (text, file) = match (&self.connection_string_file, &self.connection_string) {
             (Some(file), _) => {
                 let file = secret::locate(file);
@@ -56,18 +73,12 @@ impl Connection {
             (None, None) => {
                 return Err(Failure::plain(
                     Exit::Usage,
-                    "no hub to connect to; set EVENTHUB_CONNECTION_STRING, or give --connection-string-file",
+                    "no hub to connect to; set EVENTHUB_CONNECTION_STRING, or give --connection-string-file, or \
+                     --namespace and --credential",
                 ));
             }
         };
-        let parsed: ConnectionString = text.reveal().trim().parse().map_err(
-            |error: crate::receiver::ConnectionStringError| {
-                Failure::new(Exit::Usage, "read the connection string", &error)
-            },
-        )?;
-        Ok(match file {
-            Some(file) => parsed.read_from(file, text),
-            None => parsed,
-        })
+        ConnectionString::given(text, file)
+            .map_err(|error| Failure::new(Exit::Usage, "read the connection string", &error))
     }
 }

@@ -53,7 +53,7 @@ impl Listen {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
         let transport = self.connection.transport()?;
         let hub = receiver_config(
-            self.connection.connection_string()?,
+            self.connection.connection_string(&transport)?,
             self.connection.hub.as_deref(),
             &self.consumer_group,
             self.from,

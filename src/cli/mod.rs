@@ -9,6 +9,7 @@ mod demo;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod exit;
+mod identity;
 mod listen;
 mod redrive;
 mod replay;

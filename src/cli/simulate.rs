@@ -60,8 +60,8 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 
 impl Simulate {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
-        let connection_string = self.connection.connection_string()?;
         let transport = self.connection.transport()?;
+        let connection_string = self.connection.connection_string(&transport)?;
         let event_hub = connection_string
             .event_hub_or(self.connection.hub.as_deref())
             .map_err(|error| Failure::new(Exit::Usage, "simulate", &error))?;

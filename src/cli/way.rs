@@ -19,7 +19,8 @@ pub(super) struct Way {
     #[arg(long, value_name = "HOST[:PORT]")]
     endpoint: Option<Endpoint>,
 
-    /// A PEM file with the certificate authorities to trust instead of those of the system
+    /// A PEM file with the certificate authorities to trust instead of those of the system. For
+    /// whoever gives tokens of Microsoft Entra ID, either may vouch
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 

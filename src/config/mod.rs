@@ -16,6 +16,7 @@ use crate::sink;
 
 pub(crate) use delivery::Delivery;
 pub(crate) use file::load;
+pub(crate) use opening::{CredentialKind, identity};
 
 /// Everything that a daemon needs to know.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use crate::receiver::{ClientCertificate, ConnectionString, Identity, Proof, Tran
 use crate::secret::Secret;
 use crate::settings::Settings;
 
-/// How an identity proves that it is one, as the configuration names it.
+/// How an identity proves that it is one, as the configuration and the options name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum CredentialKind {
+pub(crate) enum CredentialKind {
     /// A token that Kubernetes gives to the pod
     WorkloadIdentity,
     /// The identity of this machine, as Azure knows it
@@ -61,7 +61,7 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
 }
 
 /// Reads the keys of an identity: see [`read`].
-fn identity(settings: &mut Settings, transport: &Transport) -> Option<ConnectionString> {
+pub(crate) fn identity(settings: &mut Settings, transport: &Transport) -> Option<ConnectionString> {
     let namespace = settings.required::<String>("namespace");
     let is_missing = !settings.has("credential");
     let kind = settings.choice::<CredentialKind>("credential");

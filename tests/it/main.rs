@@ -39,6 +39,9 @@ mod http;
 /// An event hub in this process.
 #[cfg(feature = "emulator")]
 mod hub;
+/// Identities of Microsoft Entra ID that the options of a command name.
+#[cfg(feature = "emulator")]
+mod identity;
 /// What is printed of the events of a hub: completeness, order, positions, formats.
 #[cfg(feature = "emulator")]
 mod listen;
