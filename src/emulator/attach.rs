@@ -125,7 +125,8 @@ fn check_access(claim: &str, path: &str, scope: &Scope) -> Result<(), Refusal> {
     if let Some(refusal) = scope.hub().conduct.attach_refusal() {
         return Err(refusal);
     }
-    if !scope.access.covers(path, scope.now) {
+    let is_withheld = claim == "Listen" && scope.hub().conduct.withholds_listen();
+    if is_withheld || !scope.access.covers(path, scope.now) {
         return Err(Refusal::unauthorized(claim, &scope.host, path));
     }
     Ok(())

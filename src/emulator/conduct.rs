@@ -12,6 +12,7 @@ pub(crate) struct Conduct {
     attach: Mutex<Option<Refusal>>,
     throttles_management: AtomicBool,
     refuses_tokens: AtomicBool,
+    withholds_listen: AtomicBool,
     is_frozen: AtomicBool,
     /// In milliseconds.
     delay: AtomicU64,
@@ -45,6 +46,16 @@ impl Conduct {
 
     pub(crate) fn refuses_tokens(&self) -> bool {
         self.refuses_tokens.load(Ordering::SeqCst)
+    }
+
+    /// Takes the claim Listen from the key, or gives it back.
+    pub(crate) fn withhold_listen(&self, withholds_listen: bool) {
+        self.withholds_listen
+            .store(withholds_listen, Ordering::SeqCst);
+    }
+
+    pub(crate) fn withholds_listen(&self) -> bool {
+        self.withholds_listen.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_frozen(&self, is_frozen: bool) {

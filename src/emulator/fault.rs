@@ -82,6 +82,17 @@ impl Emulator {
         self.hub.conduct.refuse_tokens(false);
     }
 
+    /// Takes the claim Listen from the key: it may send from now on, and ask `$management`, but attaches no
+    /// receiver.
+    pub fn withhold_listen(&self) {
+        self.hub.conduct.withhold_listen(true);
+    }
+
+    /// Ends [`withhold_listen`](Self::withhold_listen).
+    pub fn grant_listen(&self) {
+        self.hub.conduct.withhold_listen(false);
+    }
+
     /// Takes tokens that are signed with another key from now on, and those of the old one no more. What was
     /// put before stays good until its end.
     pub fn replace_key(&self, key: &str) {
@@ -143,6 +154,7 @@ impl Emulator {
     pub fn recover(&self) {
         self.thaw();
         self.accept_tokens();
+        self.grant_listen();
         self.allow_attach();
         self.allow_management();
         self.set_delay(Duration::ZERO);

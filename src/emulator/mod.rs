@@ -72,7 +72,7 @@ pub struct Options {
     pub partitions: u16,
     /// Its consumer groups besides `$Default`.
     pub consumer_groups: Vec<String>,
-    /// The name of its one key, which has all claims.
+    /// The name of its one key, which has all claims unless it is told otherwise.
     pub key_name: String,
     /// The key.
     pub key: String,

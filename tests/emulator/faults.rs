@@ -84,6 +84,20 @@ async fn attaches_are_refused_until_they_are_allowed_again() {
 }
 
 #[tokio::test]
+async fn a_key_without_the_claim_listen_sends_and_does_not_receive() {
+    let emulator = start().await;
+    let mut client = Client::connect(&emulator).await;
+    emulator.withhold_listen();
+    let error = client.receive(Attach::default()).await.unwrap_err();
+    let (condition, text) = refusal(&error);
+    assert_eq!(condition, "amqp:unauthorized-access");
+    assert!(text.contains("'Listen' claim(s) are required"), "{text}");
+    client.sender("hub").await.unwrap();
+    emulator.grant_listen();
+    client.receive(Attach::default()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_frozen_hub_is_silent_until_it_thaws() {
     let emulator = start().await;
     let mut client = Client::connect(&emulator).await;

@@ -103,6 +103,8 @@ const COMMANDS: &[Command] = &[
     row("thaw", Nothing(Emulator::thaw), "end freeze"),
     row("refuse-tokens", Nothing(Emulator::refuse_tokens), "refuse every token with 401; links run on until theirs ends"),
     row("accept-tokens", Nothing(Emulator::accept_tokens), "end refuse-tokens"),
+    row("withhold-listen", Nothing(Emulator::withhold_listen), "refuse receivers, as where the key lacks the claim Listen"),
+    row("grant-listen", Nothing(Emulator::grant_listen), "end withhold-listen"),
     row("throttle", Nothing(Emulator::throttle_attach), "refuse links: com.microsoft:server-busy"),
     row("quota", Nothing(Emulator::exhaust_quota), "refuse links: amqp:resource-limit-exceeded"),
     row("disable", Nothing(Emulator::disable), "refuse links: com.microsoft:entity-disabled"),
