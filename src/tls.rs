@@ -126,7 +126,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the key of `identity` cannot be used with its certificate.
 pub(crate) fn client_config(
-    roots: RootCertStore,
+    roots: impl Into<Arc<RootCertStore>>,
     identity: Option<&Identity>,
 ) -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

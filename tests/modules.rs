@@ -146,6 +146,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("reqwest", &["receiver", "sink"]),
     ("tokio_rustls", &["receiver", "sink", "tls"]),
     ("signal_hook", &["shutdown"]),
+    ("x509_parser", &["receiver"]),
 ];
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.

@@ -1,6 +1,6 @@
 //! The configuration file that a command is given, with the variables that override it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -19,11 +19,15 @@ pub(super) struct Configured {
 impl Configured {
     /// Reads and checks it.
     pub(super) fn load(&self) -> Result<Config, Failure> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        config::load(&self.path, variables).map_err(|error| {
-            Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
-        })
+        load(&self.path)
     }
+}
+
+/// Reads and checks a configuration file, with the variables that override it.
+pub(super) fn load(path: &Path) -> Result<Config, Failure> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(path, variables).map_err(|error| {
+        Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
+    })
 }

@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    fn exit_of(error: &ReceiverError) -> Exit {
+    pub(super) fn exit_of(error: &ReceiverError) -> Exit {
         match error {
             ReceiverError::Unauthorized { .. } => Exit::NoPermission,
             _ => Exit::Unavailable,

@@ -6,6 +6,7 @@ mod connection;
 mod decode;
 #[cfg(feature = "emulator")]
 mod demo;
+mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod exit;
@@ -59,6 +60,7 @@ enum Command {
     Demo(demo::Demo),
     Listen(listen::Listen),
     Run(run::Run),
+    Doctor(doctor::Doctor),
     Checkpoint(checkpoint::Checkpoints),
     Redrive(redrive::Redeliver),
     Replay(replay::Again),
@@ -144,6 +146,7 @@ impl Command {
             Self::Demo(demo) => block_on(every_core(), demo.execute()),
             Self::Listen(listen) => block_on(THREADS, listen.execute()),
             Self::Run(run) => block_on(run.threads(), run.execute()),
+            Self::Doctor(doctor) => block_on(THREADS, doctor.execute()),
             Self::Checkpoint(checkpoints) => block_on(THREADS, checkpoints.execute()),
             Self::Replay(again) => block_on(THREADS, again.execute()),
             Self::Redrive(redeliver) => block_on(THREADS, redeliver.execute()),

@@ -16,14 +16,15 @@ use super::current::LOOK;
 use super::error;
 use super::sas;
 use super::seam::Failure;
+use super::trail::{Step, Trail};
 use crate::secret::Secret;
 
 /// The node that takes claims.
 pub(super) const NODE: &str = "$cbs";
 /// How long a token of our own signing is good for.
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// How old it may get before it is renewed.
-const TOKEN_AGE: Duration = Duration::from_secs(2700);
+pub(super) const TOKEN_AGE: Duration = Duration::from_secs(2700);
 /// How long to leave the service alone when it has refused a new secret and the old token is still good.
 const REFUSED_DELAY: Duration = Duration::from_secs(30);
 
@@ -75,7 +76,9 @@ impl Claim {
     pub(super) async fn prepare(
         target: &ConnectionString,
         event_hub: &str,
+        trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
+        trail.begin(Step::Credential);
         target.current().look_at_opening(target, event_hub).await;
         let mut claim = Self {
             audience: format!("sb://{}/{event_hub}", target.namespace()),
@@ -87,8 +90,24 @@ impl Claim {
             over_at: None,
             refused: None,
         };
+        trail.note(|| claim.credential());
         claim.token = Some(claim.new_token(OffsetDateTime::now_utc()).await?);
         Ok(claim)
+    }
+
+    /// What it is made by, without a secret.
+    fn credential(&self) -> String {
+        match self.target.current().credential().0 {
+            Credential::SharedAccessKey { name, .. } => format!("a key of the policy {name}"),
+            Credential::SharedAccessSignature(token) => {
+                let end = sas::expiry(&token).and_then(|end| end.format(&Rfc3339).ok());
+                let end = end.unwrap_or_else(|| "an unknown time".to_owned());
+                format!("a given SharedAccessSignature, good until {end}")
+            }
+            Credential::Entra(identity) => {
+                format!("{} of Microsoft Entra ID", identity.kind())
+            }
+        }
     }
 
     /// Makes the claim.

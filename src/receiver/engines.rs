@@ -2,7 +2,8 @@
 
 use super::credit::Credit;
 use super::seam::{Failure, Selector};
-use super::{Config, LastEvent, own, stock};
+use super::trail::Trail;
+use super::{Config, Extent, LastEvent, own, stock};
 use crate::event::{Event, PartitionId, SequenceNumber};
 
 /// What speaks AMQP.
@@ -25,9 +26,17 @@ pub(super) enum Connection {
 impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(super) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+        Self::open_along(config, &mut Trail::none()).await
+    }
+
+    /// The same, and leaves a trail of it. Where it fails, that ends in the step that failed.
+    pub(super) async fn open_along(
+        config: &Config,
+        trail: &mut Trail<'_>,
+    ) -> Result<Self, Failure> {
         Ok(match config.engine {
-            Engine::Own => Self::Own(own::Connection::open_authorized(config).await?),
-            Engine::Fe2o3 => Self::Fe2o3(stock::Connection::open_authorized(config).await?),
+            Engine::Own => Self::Own(own::Connection::open_authorized(config, trail).await?),
+            Engine::Fe2o3 => Self::Fe2o3(stock::Connection::open_authorized(config, trail).await?),
         })
     }
 
@@ -60,6 +69,18 @@ impl Connection {
         match self {
             Self::Own(connection) => connection.last_event(event_hub, partition).await,
             Self::Fe2o3(connection) => connection.last_event(event_hub, partition).await,
+        }
+    }
+
+    /// What a partition holds.
+    pub(super) async fn extent(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Extent, Failure> {
+        match self {
+            Self::Own(connection) => connection.extent(event_hub, partition).await,
+            Self::Fe2o3(connection) => connection.extent(event_hub, partition).await,
         }
     }
 

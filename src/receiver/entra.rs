@@ -122,6 +122,17 @@ impl Identity {
         })))
     }
 
+    /// What kind of identity it is.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.0.proof {
+            Proof::ClientSecret { .. } => "an app registration",
+            Proof::ClientCertificate { .. } => "an app registration with a certificate",
+            Proof::WorkloadIdentity { .. } => "a workload identity",
+            Proof::ManagedIdentity { .. } => "a managed identity",
+            Proof::AzureCli { .. } => "the user of az",
+        }
+    }
+
     /// The same with another secret or certificate, where it has one.
     pub(super) fn with_secret(&self, text: &Secret) -> Result<Self, String> {
         let mut proof = self.0.proof.clone();

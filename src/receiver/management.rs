@@ -5,9 +5,9 @@
 use fe2o3_amqp::types::primitives::Value;
 use time::OffsetDateTime;
 
-use super::LastEvent;
 use super::answer::Answer;
 use super::seam::Failure;
+use super::{Extent, LastEvent};
 use crate::event::{Offset, PartitionId, Position, SequenceNumber};
 
 /// The node that knows hubs and partitions.
@@ -56,12 +56,7 @@ pub(super) fn last_event(answer: &Answer) -> Result<Option<LastEvent>, Failure> 
         return Ok(None);
     }
     let offset = answer.member("last_enqueued_offset").and_then(as_text);
-    let time = match answer.member("last_enqueued_time_utc") {
-        Some(Value::Timestamp(time)) => i128::from(time.milliseconds())
-            .checked_mul(1_000_000)
-            .and_then(|nanoseconds| OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()),
-        _ => None,
-    };
+    let time = time(answer, "last_enqueued_time_utc");
     let (offset, enqueued_time) = offset.zip(time).ok_or_else(|| {
         Failure::Lost("$management named no last offset or no last time".to_owned())
     })?;
@@ -74,15 +69,35 @@ pub(super) fn last_event(answer: &Answer) -> Result<Option<LastEvent>, Failure> 
     }))
 }
 
+/// What a partition holds, and when the service says so.
+pub(super) fn extent(answer: &Answer) -> Result<Extent, Failure> {
+    Ok(Extent {
+        first: number(answer, "begin_sequence_number")?,
+        last_number: last_number(answer)?,
+        last: last_event(answer)?,
+        asked: time(answer, "runtime_info_retrieval_time_utc"),
+    })
+}
+
 /// The number of the last event in a partition, -1 where there was none yet.
 pub(super) fn last_number(answer: &Answer) -> Result<SequenceNumber, Failure> {
-    match answer.member("last_enqueued_sequence_number") {
+    number(answer, "last_enqueued_sequence_number")
+}
+
+fn number(answer: &Answer, member: &str) -> Result<SequenceNumber, Failure> {
+    match answer.member(member) {
         Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
         Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-        _ => Err(Failure::Lost(
-            "$management named no last sequence number".to_owned(),
-        )),
+        _ => Err(Failure::Lost(format!("$management named no {member}"))),
     }
+}
+
+fn time(answer: &Answer, member: &str) -> Option<OffsetDateTime> {
+    let Some(Value::Timestamp(time)) = answer.member(member) else {
+        return None;
+    };
+    let nanoseconds = i128::from(time.milliseconds()).checked_mul(1_000_000)?;
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
 }
 
 fn as_text(value: &Value) -> Option<String> {

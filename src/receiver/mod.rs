@@ -4,12 +4,15 @@
 //! as somebody wants its events, over a connection of its own, so that what goes wrong in one
 //! partition stays there. Connecting anew, and where to go on, is the receiver's own affair.
 //!
+//! `checkup` goes the same way for whoever wants to know where it ends: the steps of an opening leave a `trail`.
+//!
 //! Below the seam (`seam.rs`) lie the AMQP engines, `own` on `engine`, and `stock`: nothing above it knows their
 //! types.
 
 mod answer;
 mod assertion;
 mod authority;
+mod checkup;
 mod claim;
 pub(crate) mod condition;
 mod connection_string;
@@ -34,17 +37,21 @@ mod sas;
 mod seam;
 mod step;
 pub(crate) mod stock;
+mod trail;
 mod transport;
 mod watch;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub use assertion::{ClientCertificate, ClientCertificateError};
+pub use checkup::{Finding, Outcome};
 pub use connection_string::{ConnectionString, ConnectionStringError, Credential, HubNameError};
 pub use engines::Engine;
 pub use entra::{Identity, Proof};
@@ -52,12 +59,13 @@ pub use error::{ReceiverError, Retry};
 pub use lost::{LostPosition, LostPositionError};
 pub use partition::Receiver;
 pub use position::{PositionError, StartPosition};
+pub use trail::Step;
 pub use transport::{
     Authorities, AuthoritiesError, Endpoint, EndpointError, Proxy, ProxyCredential, ProxyError,
     ProxyServer, Transport, TransportKind,
 };
 
-use crate::event::{PartitionId, Position, Source};
+use crate::event::{PartitionId, Position, SequenceNumber, Source};
 
 /// Events that the service may send ahead of their reader, for each partition.
 pub const DEFAULT_PREFETCH_EVENTS: u32 = 300;
@@ -145,6 +153,43 @@ pub struct LastEvent {
     pub enqueued_time: OffsetDateTime,
 }
 
+/// What a partition holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The number of the oldest event that is kept; where none is kept, what the service says instead.
+    pub first: SequenceNumber,
+    /// The number of the last event that it has had, kept or not; -1 where it never had one.
+    pub last_number: SequenceNumber,
+    /// The last event; none where none is kept.
+    pub last: Option<LastEvent>,
+    /// When the service looked, by its own clock, in UTC; none where it does not say.
+    pub asked: Option<OffsetDateTime>,
+}
+
+/// As a person reads it.
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            first,
+            last_number,
+            last,
+            ..
+        } = self;
+        match last {
+            Some(last) => {
+                let time = last.enqueued_time.format(&Rfc3339);
+                let time = time.map_err(|_| fmt::Error)?;
+                write!(f, "events {first} to {last_number}, the last at {time}")
+            }
+            None if last_number.0 < 0 => f.write_str("empty"),
+            None => write!(
+                f,
+                "empty; the last event was {last_number}, which is not kept any more"
+            ),
+        }
+    }
+}
+
 /// One event hub, read through one consumer group.
 #[derive(Debug, Clone)]
 pub struct EventHub {
@@ -178,13 +223,11 @@ impl EventHub {
     /// # Errors
     /// Whatever [`ReceiverError`] tells of, at the first failure: nothing is tried again here.
     pub async fn partitions(&self) -> Result<Vec<PartitionId>, ReceiverError> {
-        let mut ids = self.ask_partitions().await.map_err(|failure| {
+        let ids = self.ask_partitions().await.map_err(|failure| {
             let address = self.config.address();
             ReceiverError::judge(failure, &describe_hub(&self.config), &address)
         })?;
-        ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
-        ids.dedup();
-        Ok(ids.iter().map(|id| PartitionId::new(id)).collect())
+        Ok(in_order(ids))
     }
 
     /// A receiver for one partition. It connects when it is first asked for an event.
@@ -253,6 +296,13 @@ fn describe_partition(config: &Config, partition: &PartitionId) -> String {
     )
 }
 
+/// Partitions in the order of their numbers, each once.
+fn in_order(mut ids: Vec<String>) -> Vec<PartitionId> {
+    ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
+    ids.dedup();
+    ids.iter().map(|id| PartitionId::new(id)).collect()
+}
+
 /// Numbers before other names, and in the order of their values.
 fn numeric_first(id: &str) -> (u64, &str) {
     (id.parse().unwrap_or(u64::MAX), id)
@@ -264,9 +314,10 @@ mod tests {
 
     #[test]
     fn partition_ids_are_in_the_order_of_their_numbers() {
-        let mut ids = ["10", "b", "9", "a", "0"];
-        ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
-        assert_eq!(ids, ["0", "9", "10", "a", "b"]);
+        let ids = ["10", "b", "9", "a", "0", "9"].map(str::to_owned);
+        let ordered = in_order(ids.to_vec());
+        let ordered: Vec<&str> = ordered.iter().map(PartitionId::as_str).collect();
+        assert_eq!(ordered, ["0", "9", "10", "a", "b"]);
     }
 
     #[test]

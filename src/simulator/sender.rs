@@ -52,7 +52,7 @@ impl Sender {
     pub(crate) async fn attach(hub: Hub, partition: Option<&str>) -> Result<Self, SimulateError> {
         let (object, dialled) = (hub.describe(), hub.dialled());
         let judge = |failure| nothing_sent(ReceiverError::judge(failure, &object, &dialled));
-        let opened = Connection::open(&hub.connection_string, &hub.transport, usize::MAX).await;
+        let opened = Connection::open_to_send(&hub.connection_string, &hub.transport).await;
         let mut connection = opened.map_err(judge)?;
         let authorized = connection
             .authorize(&hub.connection_string, &hub.event_hub)

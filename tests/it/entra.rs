@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::http::{Answer, Request, Server};
 use crate::hub::Hub;
 use crate::tls::Terminator;
-use crate::world::{File, daemon, file};
+use crate::world::{File, Program, command, daemon, file};
 
 const CONSOLE: &str =
     "name = \"dataverse-events\"\n[[sink]]\nname = \"console\"\ntype = \"stdout\"\n";
@@ -113,6 +113,16 @@ pub(crate) fn given(_: usize, _: &Request) -> Answer {
     )
 }
 
+fn refused(_: usize, _: &Request) -> Answer {
+    let words = "AADSTS7000215: Invalid client secret provided.\\r\\nTrace ID: 1";
+    json(
+        401,
+        format!(
+            "{{\"error\":\"invalid_client\",\"error_description\":\"{words}\",\"error_codes\":[7000215]}}"
+        ),
+    )
+}
+
 #[test]
 fn an_app_registration_reads_a_hub_and_goes_on_when_its_token_is_over() {
     let world = World::start(given);
@@ -142,21 +152,41 @@ fn an_app_registration_reads_a_hub_and_goes_on_when_its_token_is_over() {
 
 #[test]
 fn an_identity_that_is_refused_is_told_in_the_words_of_who_refuses_it() {
-    let world = World::start(|_, _| {
-        let words = "AADSTS7000215: Invalid client secret provided.\\r\\nTrace ID: 1";
-        json(
-            401,
-            format!(
-                "{{\"error\":\"invalid_client\",\"error_description\":\"{words}\",\"error_codes\":[7000215]}}"
-            ),
-        )
-    });
+    let world = World::start(refused);
     let variables = world.variables();
     let ended = daemon(&world.config(REGISTRATION), &borrowed(&variables)).wait();
     assert_eq!(ended.status.code(), Some(77), "{}", ended.stderr);
     let said = "AADSTS7000215: Invalid client secret provided";
     assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_doctor_names_the_identity_and_what_is_wrong_with_it() {
+    let diagnosis = |world: &World| {
+        let config = world.config(REGISTRATION);
+        let path = config.path.to_str().unwrap();
+        let mut doctor = command(["doctor", "--config", path]);
+        let ended = Program::start(doctor.envs(borrowed(&world.variables()))).wait();
+        (ended.status.code(), ended.stdout.join("\n"))
+    };
+    let (code, said) = diagnosis(&World::start(given));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("an app registration of Microsoft Entra ID"),
+        "{said}"
+    );
+    assert!(said.contains("TLS 1.3, certificate of "), "{said}");
+    let (code, said) = diagnosis(&World::start(refused));
+    assert_eq!(code, Some(77), "{said}");
+    for part in [
+        "FAILED   credential",
+        "AADSTS7000215",
+        "-> the secret is wrong",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
 }
 
 #[test]

@@ -18,6 +18,9 @@ mod decode;
 /// `demo`: the first thing a newcomer types.
 #[cfg(feature = "emulator")]
 mod demo;
+/// `doctor`: what it finds, and its exit codes.
+#[cfg(feature = "emulator")]
+mod doctor;
 /// Posts that come twice, and a restart between them.
 #[cfg(feature = "emulator")]
 mod duplicates;

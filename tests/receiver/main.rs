@@ -17,6 +17,7 @@ macro_rules! suite {
             include!("owners.rs");
             include!("misbehaviour.rs");
             include!("transports.rs");
+            include!("checkup.rs");
             include!("secrets.rs");
         }
     };

@@ -21,7 +21,8 @@ use crate::receiver::engine::{
 use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, step};
-use crate::receiver::{Config, LastEvent, Transport, management, transport};
+use crate::receiver::trail::{Step, Trail};
+use crate::receiver::{Config, Extent, LastEvent, Transport, management, transport};
 
 /// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
 const LEAST_BOUND: usize = 1024 * 1024;
@@ -55,10 +56,12 @@ impl Connection {
         target: &ConnectionString,
         transport: &Transport,
         bound: usize,
+        trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
-        let stream = transport::connect(target, transport)
+        let stream = transport::connect(target, transport, trail)
             .await
             .map_err(Failure::Unreachable)?;
+        trail.begin(Step::Amqp);
         let options = Options {
             container_id: format!("{CONTAINER_ID}-{:08x}", fastrand::u32(..)),
             hostname: target.namespace().to_owned(),
@@ -76,11 +79,20 @@ impl Connection {
     }
 
     /// Connects, opens, and claims the hub that `config` names.
-    pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+    pub(crate) async fn open_authorized(
+        config: &Config,
+        trail: &mut Trail<'_>,
+    ) -> Result<Self, Failure> {
+        let Config {
+            connection_string,
+            event_hub,
+            transport,
+            ..
+        } = config;
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
-        let mut claim = Claim::prepare(&config.connection_string, &config.event_hub).await?;
-        let mut connection =
-            Self::open(&config.connection_string, &config.transport, bound).await?;
+        let mut claim = Claim::prepare(connection_string, event_hub, trail).await?;
+        let mut connection = Self::open(connection_string, transport, bound, trail).await?;
+        trail.begin(Step::Token);
         let wire = Arc::clone(&connection.wire);
         let node = connection.attach_node(claim::NODE).await?;
         let mut cbs = CbsNode { wire, node };
@@ -124,6 +136,16 @@ impl Connection {
     ) -> Result<Option<LastEvent>, Failure> {
         let question = management::about_partition(event_hub, partition);
         management::last_event(&self.ask_management(&question).await?)
+    }
+
+    /// What a partition holds.
+    pub(crate) async fn extent(
+        &self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Extent, Failure> {
+        let question = management::about_partition(event_hub, partition);
+        management::extent(&self.ask_management(&question).await?)
     }
 
     async fn ask_management(&self, question: &[(&str, &str)]) -> Result<Answer, Failure> {

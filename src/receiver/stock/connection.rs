@@ -23,8 +23,9 @@ use crate::receiver::connection_string::ConnectionString;
 use crate::receiver::keeper::Keeper;
 use crate::receiver::seam::Failure;
 use crate::receiver::step::{CLOSE_LIMIT, MAX_FRAME_SIZE, step};
+use crate::receiver::trail::{Step, Trail};
 use crate::receiver::wire::Leash;
-use crate::receiver::{Config, LastEvent, Transport, management, transport};
+use crate::receiver::{Config, Extent, LastEvent, Transport, management, transport};
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
 const READ_BUFFER: usize = 64 * 1024;
@@ -46,16 +47,26 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read;
-    /// senders, whose answers are small, give `usize::MAX`.
-    pub(crate) async fn open(
+    /// Connects and opens for a sender, without any claim yet: what answers it has are small.
+    #[cfg(feature = "emulator")]
+    pub(crate) async fn open_to_send(
+        target: &ConnectionString,
+        transport: &Transport,
+    ) -> Result<Self, Failure> {
+        Self::open(target, transport, usize::MAX, &mut Trail::none()).await
+    }
+
+    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read.
+    async fn open(
         target: &ConnectionString,
         transport: &Transport,
         bound: usize,
+        trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
-        let stream = transport::connect(target, transport)
+        let stream = transport::connect(target, transport, trail)
             .await
             .map_err(Failure::Unreachable)?;
+        trail.begin(Step::Amqp);
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
         let (leash, stream) = Leash::tie(stream, bound);
         let (peer_idle, listener) = Listener::new();
@@ -80,11 +91,20 @@ impl Connection {
     }
 
     /// Connects, opens, and claims the hub that `config` names.
-    pub(crate) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+    pub(crate) async fn open_authorized(
+        config: &Config,
+        trail: &mut Trail<'_>,
+    ) -> Result<Self, Failure> {
+        let Config {
+            connection_string,
+            event_hub,
+            transport,
+            ..
+        } = config;
         let bound = config.prefetch_bytes.max(LEAST_BOUND);
-        let claim = Claim::prepare(&config.connection_string, &config.event_hub).await?;
-        let mut connection =
-            Self::open(&config.connection_string, &config.transport, bound).await?;
+        let claim = Claim::prepare(connection_string, event_hub, trail).await?;
+        let mut connection = Self::open(connection_string, transport, bound, trail).await?;
+        trail.begin(Step::Token);
         connection.claim(claim).await?;
         Ok(connection)
     }
@@ -96,7 +116,8 @@ impl Connection {
         target: &ConnectionString,
         event_hub: &str,
     ) -> Result<(), Failure> {
-        self.claim(Claim::prepare(target, event_hub).await?).await
+        let claim = Claim::prepare(target, event_hub, &mut Trail::none()).await?;
+        self.claim(claim).await
     }
 
     async fn claim(&mut self, mut claim: Claim) -> Result<(), Failure> {
@@ -143,6 +164,15 @@ impl Connection {
     ) -> Result<Option<LastEvent>, Failure> {
         let answer = self.ask_partition(event_hub, partition).await?;
         management::last_event(&answer)
+    }
+
+    /// What a partition holds.
+    pub(crate) async fn extent(
+        &mut self,
+        event_hub: &str,
+        partition: &PartitionId,
+    ) -> Result<Extent, Failure> {
+        management::extent(&self.ask_partition(event_hub, partition).await?)
     }
 
     async fn ask_partition(

@@ -6,6 +6,8 @@
 //! limit in time and an error of its own, which says who did not do what.
 
 mod address;
+mod certificate;
+mod curable;
 mod proxy;
 mod tcp;
 mod tls;
@@ -21,11 +23,13 @@ use tokio::time::timeout;
 
 pub(crate) use address::Address;
 pub use address::{Endpoint, EndpointError};
+pub(crate) use curable::Curable;
 pub(super) use proxy::Hop;
 pub use proxy::{Proxy, ProxyCredential, ProxyError, ProxyServer};
 pub use tls::{Authorities, AuthoritiesError};
 
 use super::connection_string::ConnectionString;
+use super::trail::{Step, Trail};
 
 /// A stream that AMQP can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -83,6 +87,14 @@ impl Transport {
         }
     }
 
+    /// True where a proxy lies between.
+    pub(crate) fn has_proxy(&self, target: &ConnectionString) -> bool {
+        let hop = self
+            .proxy
+            .toward(&self.address(target), !target.is_emulator());
+        matches!(hop, Ok(Some(_)))
+    }
+
     /// Host and port of the namespace itself.
     fn namespace(&self, target: &ConnectionString) -> Address {
         let port = match (self.kind, target.port()) {
@@ -93,29 +105,32 @@ impl Transport {
     }
 }
 
-/// Connects to where a connection string points, on the way that `transport` says.
+/// Connects to where a connection string points, on the way that `transport` says, and leaves a trail of it.
 ///
 /// # Errors
 /// What failed, of kind `TimedOut` where nothing was heard.
 pub(crate) async fn connect(
     target: &ConnectionString,
     transport: &Transport,
+    trail: &mut Trail<'_>,
 ) -> io::Result<Box<dyn Stream>> {
     let address = transport.address(target);
-    let stream = match transport.proxy.toward(&address, !target.is_emulator())? {
-        Some(hop) => hop.tunnel(&address).await?,
-        None => tcp::connect(&address).await?,
+    let hop = transport.proxy.toward(&address, !target.is_emulator());
+    let stream = match hop.inspect_err(|_| trail.begin(Step::Proxy))? {
+        Some(hop) => hop.tunnel(&address, trail).await?,
+        None => tcp::connect(&address, trail).await?,
     };
     let stream: Box<dyn Stream> = if target.is_emulator() {
         Box::new(stream)
     } else {
         let authorities = transport.authorities.as_ref();
-        Box::new(tls::secure(target.namespace(), stream, authorities).await?)
+        Box::new(tls::secure(target.namespace(), stream, authorities, trail).await?)
     };
     match transport.kind {
         TransportKind::Amqp => Ok(stream),
         TransportKind::Websocket => {
             let host = transport.namespace(target);
+            trail.begin(Step::WebSocket);
             Ok(Box::new(websocket::open(&host, stream).await?))
         }
     }
@@ -180,9 +195,13 @@ mod tests {
     async fn an_emulator_is_reached_over_plain_tcp() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        connect(&target(port, true), &Transport::default())
-            .await
-            .unwrap();
+        connect(
+            &target(port, true),
+            &Transport::default(),
+            &mut Trail::none(),
+        )
+        .await
+        .unwrap();
     }
 
     #[tokio::test]
@@ -190,9 +209,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = connect(&target(port, true), &Transport::default())
-            .await
-            .expect_err("nobody listens");
+        let error = connect(
+            &target(port, true),
+            &Transport::default(),
+            &mut Trail::none(),
+        )
+        .await
+        .expect_err("nobody listens");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
@@ -219,7 +242,7 @@ mod tests {
             (websocket, true, "no end of the WebSocket handshake"),
             (tunnel, true, silent.as_str()),
         ] {
-            let error = connect(&target(port, emulator), &transport)
+            let error = connect(&target(port, emulator), &transport, &mut Trail::none())
                 .await
                 .expect_err("silence");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -18,8 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::address::Address;
+use super::curable::Curable;
 use super::{tcp, within};
 use crate::receiver::connection_string::split_endpoint;
+use crate::receiver::trail::{Step, Trail};
 use crate::secret::Secret;
 
 /// The port of a proxy whose URL has none: the one of `http`.
@@ -194,9 +196,10 @@ fn of_environment(matcher: &Matcher, destination: &Address) -> io::Result<Option
             authorization: authorization(&found),
             origin: Origin::Environment,
         })),
-        _ => Err(io::Error::other(
+        _ => Err(Curable::error(
             "the proxy of the environment (HTTPS_PROXY, ALL_PROXY) is not one of http://, the only ones that \
-             are understood; set proxy (--proxy) to another, or to \"none\"",
+             are understood",
+            "set proxy (--proxy) to another, or to \"none\"",
         )),
     }
 }
@@ -225,11 +228,18 @@ pub(in crate::receiver) struct Hop {
 
 impl Hop {
     /// A stream to `destination`, whose name the proxy resolves.
-    pub(super) async fn tunnel(&self, destination: &Address) -> io::Result<TcpStream> {
-        let mut stream = tcp::connect(&self.address).await.map_err(|error| {
+    pub(super) async fn tunnel(
+        &self,
+        destination: &Address,
+        trail: &mut Trail<'_>,
+    ) -> io::Result<TcpStream> {
+        let connected = tcp::connect(&self.address, trail).await;
+        let mut stream = connected.map_err(|error| {
             let text = format!("{} cannot be reached: {error}", self.name());
             io::Error::new(error.kind(), text)
         })?;
+        trail.begin(Step::Proxy);
+        trail.note(|| format!("to {destination} by {}", self.name()));
         let asked = within("CONNECT", async {
             stream
                 .write_all(self.request(destination).as_bytes())
@@ -238,7 +248,7 @@ impl Hop {
         });
         match asked.await {
             Ok(200..=299) => Ok(stream),
-            Ok(status) => Err(io::Error::other(self.refusal(status, destination))),
+            Ok(status) => Err(self.refusal(status, destination)),
             Err(error) => {
                 let text = format!("{} opens no tunnel: {error}", self.name());
                 Err(io::Error::new(error.kind(), text))
@@ -285,31 +295,38 @@ impl Hop {
         }
     }
 
-    fn refusal(&self, status: u16, destination: &Address) -> String {
+    fn refusal(&self, status: u16, destination: &Address) -> io::Error {
         let name = self.name();
         match (status, &self.authorization, self.origin) {
             // tinyproxy says 401 of a wrong one, where 407 is meant.
             (401 | 407, Some(_), _) => {
-                format!("{name} refuses the user or the password (HTTP {status})")
+                let text = format!("{name} refuses the user or the password (HTTP {status})");
+                io::Error::new(io::ErrorKind::PermissionDenied, text)
             }
-            (407, None, Origin::Configuration) => format!(
-                "{name} wants a user and a password (HTTP 407); give proxy_user, and proxy_password or \
-                 proxy_password_file"
+            (407, None, Origin::Configuration) => Curable::error(
+                format!("{name} wants a user and a password (HTTP 407)"),
+                "give proxy_user, and proxy_password or proxy_password_file",
             ),
-            (407, None, Origin::Environment) => format!(
-                "{name} wants a user and a password (HTTP 407); give them in HTTPS_PROXY, or name the proxy \
-                 by the key proxy, with proxy_user and proxy_password_file"
+            (407, None, Origin::Environment) => Curable::error(
+                format!("{name} wants a user and a password (HTTP 407)"),
+                "give them in HTTPS_PROXY, or name the proxy by the key proxy, with proxy_user and \
+                 proxy_password_file",
             ),
             (403 | 405, ..) => {
-                let cure = match destination.port() {
-                    443 => "",
-                    _ => {
-                        "; many proxies let only port 443 through, which transport = \"websocket\" takes"
-                    }
-                };
-                format!("{name} does not allow a tunnel to {destination} (HTTP {status}){cure}")
+                let cause =
+                    format!("{name} does not allow a tunnel to {destination} (HTTP {status})");
+                match destination.port() {
+                    443 => io::Error::other(cause),
+                    _ => Curable::error(
+                        cause,
+                        "many proxies let only port 443 through, which transport = \"websocket\" takes",
+                    ),
+                }
             }
-            _ => format!("{name} opens no tunnel to {destination} (HTTP {status})"),
+            _ => {
+                let text = format!("{name} opens no tunnel to {destination} (HTTP {status})");
+                io::Error::other(text)
+            }
         }
     }
 }

@@ -11,14 +11,32 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
+use super::certificate::Witness;
+use super::curable::Curable;
 use super::within;
+use crate::receiver::trail::{Step, Trail};
 use crate::tls;
 
 /// Certificate authorities out of a file, and nobody else.
 #[derive(Clone)]
-pub struct Authorities {
+pub struct Authorities(Trust);
+
+/// Who is trusted, and what a client needs who trusts them.
+#[derive(Clone)]
+struct Trust {
     roots: Arc<RootCertStore>,
     config: Arc<ClientConfig>,
+}
+
+impl Trust {
+    fn new(roots: RootCertStore) -> io::Result<Self> {
+        let roots = Arc::new(roots);
+        let config = tls::client_config(Arc::clone(&roots), None)?;
+        Ok(Self {
+            roots,
+            config: Arc::new(config),
+        })
+    }
 }
 
 impl fmt::Debug for Authorities {
@@ -63,18 +81,15 @@ impl Authorities {
             reason,
         };
         let roots = tls::only(&text).map_err(content)?;
-        let config = tls::client_config(roots.clone(), None)
-            .map_err(|error| content(format!("cannot be used: {error}")))?;
-        Ok(Self {
-            roots: Arc::new(roots),
-            config: Arc::new(config),
-        })
+        let trust =
+            Trust::new(roots).map_err(|error| content(format!("cannot be used: {error}")))?;
+        Ok(Self(trust))
     }
 
     /// These, and those whom the system trusts: for servers that are public, where something between may have
     /// a certificate of its own for them.
     pub(in crate::receiver) fn and_those_of_the_system(&self) -> RootCertStore {
-        let mut roots = RootCertStore::clone(&self.roots);
+        let mut roots = RootCertStore::clone(&self.0.roots);
         // A system that trusts nobody is no mistake of whoever names somebody here.
         if let Ok(trusted) = tls::trusted_roots() {
             roots.extend(trusted.roots);
@@ -88,48 +103,69 @@ pub(super) async fn secure(
     host: &str,
     stream: TcpStream,
     authorities: Option<&Authorities>,
+    trail: &mut Trail<'_>,
 ) -> io::Result<TlsStream<TcpStream>> {
+    trail.begin(Step::Tls);
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| io::Error::other("the host is neither a DNS name nor an IP address"))?;
-    let config = match authorities {
-        Some(authorities) => Arc::clone(&authorities.config),
+    let Trust { roots, config } = match authorities {
+        Some(Authorities(trust)) => trust.clone(),
         None => trusted_by_system()?,
     };
+    if !trail.is_followed() {
+        return handshake(name, stream, config).await;
+    }
+    let witness = Witness::beside(&roots)?;
+    let secured = handshake(name, stream, Arc::new(witness.attend(&config))).await;
+    let version = secured.as_ref().ok();
+    let version = version.and_then(|stream| stream.get_ref().1.protocol_version());
+    let version = version.and_then(|version| version.as_str());
+    let version = version.map(|version| version.replace("TLSv1_", "TLS 1."));
+    let facts = [version, witness.tells()];
+    trail.note(|| facts.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    secured
+}
+
+async fn handshake(
+    name: ServerName<'static>,
+    stream: TcpStream,
+    config: Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let connector = TlsConnector::from(config);
     let stream = within("TLS handshake", connector.connect(name, stream)).await;
     stream.map_err(with_cure)
 }
 
 /// Trusts what the system trusts, or the file that `SSL_CERT_FILE` names; read once.
-fn trusted_by_system() -> io::Result<Arc<ClientConfig>> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(Arc::clone(config));
+fn trusted_by_system() -> io::Result<Trust> {
+    static TRUST: OnceLock<Trust> = OnceLock::new();
+    if let Some(trust) = TRUST.get() {
+        return Ok(trust.clone());
     }
-    let config = tls::client_config(tls::trusted_roots()?, None)?;
-    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+    let trust = Trust::new(tls::trusted_roots()?)?;
+    Ok(TRUST.get_or_init(|| trust).clone())
 }
 
 /// Says what to do, where it is known. What answers TLS with something else is most often an emulator.
 fn with_cure(error: io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    let text = match cause {
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "it does not speak TLS; for an emulator add UseDevelopmentEmulator=true to the connection string"
-        }
+    match cause {
+        Some(rustls::Error::InvalidMessage(_)) => Curable::error(
+            "it does not speak TLS",
+            "for an emulator add UseDevelopmentEmulator=true to the connection string",
+        ),
         // The signature is bad where another authority of the same name is trusted.
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => {
-            "its certificate was issued by nobody who is trusted here; name the file of its authority in \
-             ca_file (--ca-file) or in the variable SSL_CERT_FILE"
-        }
+        )) => Curable::error(
+            "its certificate was issued by nobody who is trusted here",
+            "name the file of its authority in ca_file (--ca-file) or in the variable SSL_CERT_FILE",
+        ),
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it hung up in the middle of the TLS handshake"
+            io::Error::other("it hung up in the middle of the TLS handshake")
         }
-        _ => return error,
-    };
-    io::Error::other(text)
+        _ => error,
+    }
 }
 
 #[cfg(test)]
