@@ -241,6 +241,11 @@ impl Hub {
         self.links.load(Ordering::Relaxed)
     }
 
+    /// How many receive from a partition.
+    pub(crate) fn receivers(&self, partition: u16) -> usize {
+        locked(&self.roster).count(partition)
+    }
+
     /// Gives an order to every connection that is open now, or to those that receive from a partition.
     pub(crate) fn order(&self, order: &Order, partition: Option<u16>) {
         self.for_each(partition, |mailbox| mailbox.post(order.clone()));

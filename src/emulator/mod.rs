@@ -214,6 +214,12 @@ impl Emulator {
         self.hub.open_links()
     }
 
+    /// How many links receive from a partition, in all consumer groups. Those of connections that were frozen
+    /// for themselves do not count: whoever has left one of them could not say so.
+    pub fn receivers(&self, partition: u16) -> usize {
+        self.hub.receivers(partition)
+    }
+
     /// Closes every connection, waits for their tasks, and gives the events back.
     pub async fn stop(mut self) -> Log {
         self.stop.cancel();

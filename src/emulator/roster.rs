@@ -123,6 +123,12 @@ impl Roster {
             .any(|member| Arc::ptr_eq(&member.mailbox, mailbox))
     }
 
+    /// How many receive from a partition over connections that do not play dead by themselves.
+    pub(crate) fn count(&self, partition: u16) -> usize {
+        let alive = self.of(partition);
+        alive.filter(|member| !member.mailbox.is_frozen()).count()
+    }
+
     fn of(&self, partition: u16) -> impl Iterator<Item = &Member> {
         self.seats
             .iter()

@@ -188,6 +188,25 @@ async fn a_stopped_hub_starts_again_on_its_port_with_its_events() {
 }
 
 #[tokio::test]
+async fn receivers_are_counted_by_partition_and_without_those_that_were_frozen_for_themselves() {
+    let emulator = start().await;
+    let mut client = Client::connect(&emulator).await;
+    let mut other = Client::connect(&emulator).await;
+    let first = client.receiver(0).await;
+    let _second = other.receiver(0).await;
+    let counts = || (emulator.receivers(0), emulator.receivers(1));
+    assert_eq!(counts(), (2, 0));
+    soon(first.close()).await.unwrap();
+    until(|| counts() == (1, 0)).await;
+    emulator.disturb(Fault::Freeze, Some(0));
+    assert_eq!(counts(), (0, 0));
+    emulator.thaw();
+    assert_eq!(counts(), (1, 0));
+    drop(other);
+    until(|| counts() == (0, 0)).await;
+}
+
+#[tokio::test]
 async fn a_frozen_hub_can_be_stopped_and_a_dropped_one_ends() {
     let emulator = start().await;
     let mut client = Client::connect(&emulator).await;

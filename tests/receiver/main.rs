@@ -19,6 +19,7 @@ macro_rules! suite {
             include!("transports.rs");
             include!("checkup.rs");
             include!("secrets.rs");
+            include!("storm.rs");
         }
     };
 }

@@ -319,68 +319,6 @@ async fn nothing_goes_wrong_by_itself() {
     assert_eq!(world.emulator.open_connections(), 1);
 }
 
-/// Takes what comes, without end: the next one every time. Another's claim may come between.
-async fn follow(receiver: &mut Receiver, next: &mut i64) {
-    loop {
-        match receiver.receive().await {
-            Ok(event) => {
-                assert_eq!(event.sequence_number.0, *next);
-                *next += 1;
-            }
-            Err(ReceiverError::Stolen { .. }) => {}
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn whatever_comes_together_loses_and_repeats_nothing() {
-    const ONCE: [Fault; 7] = [
-        Fault::Drop,
-        Fault::Freeze,
-        Fault::CutFrame,
-        Fault::Close,
-        Fault::End,
-        Fault::Detach,
-        Fault::Steal,
-    ];
-    for seed in 0..3 {
-        let mut chance = fastrand::Rng::with_seed(seed);
-        let (world, mut receiver) = reading(1).await;
-        let (mut appended, mut next) = (1, 1);
-        for _ in 0..60 {
-            let emulator = &world.emulator;
-            match chance.u8(..16) {
-                0 => emulator.throttle_attach(),
-                1 => emulator.refuse_tokens(),
-                2 => emulator.set_delay(Duration::from_millis(chance.u64(..2_000))),
-                3 => emulator.thaw(),
-                4 => emulator.recover(),
-                _ => {
-                    let partition = chance.bool().then_some(0);
-                    emulator.disturb(ONCE[chance.usize(..ONCE.len())], partition);
-                }
-            }
-            let more = chance.i64(0..40);
-            world.append(appended..appended + more);
-            appended += more;
-            let lasting = Duration::from_millis(chance.u64(..60_000));
-            let time = tokio::time::timeout(lasting, follow(&mut receiver, &mut next));
-            assert!(time.await.is_err());
-        }
-        world.emulator.recover();
-        let left = async {
-            while next < appended {
-                let time = Duration::from_millis(100);
-                let time = tokio::time::timeout(time, follow(&mut receiver, &mut next));
-                assert!(time.await.is_err());
-            }
-        };
-        let left = tokio::time::timeout(20 * LONG, left).await;
-        left.unwrap_or_else(|_| panic!("it hangs, seed {seed}"));
-        world.until_connections(1).await;
-    }
-}
 #[tokio::test(start_paused = true)]
 async fn a_hub_made_anew_that_fills_between_two_attaches_is_read_from_its_beginning() {
     let (world, mut receiver) = reading(10).await;

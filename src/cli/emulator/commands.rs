@@ -117,6 +117,7 @@ const COMMANDS: &[Command] = &[
     row("recreate", Nothing(Emulator::recreate), "make the hub anew: no events, and numbers begin at 0"),
     row("add-partitions", Count(add_partitions), "add so many partitions"),
     row("status", Question(status), "tell what is open"),
+    row("receivers", Question(receivers), "tell how many receive from each partition"),
 ];
 
 const fn row(name: &'static str, act: Act, about: &'static str) -> Command {
@@ -140,6 +141,11 @@ fn status(hub: &Emulator) -> String {
     let links = many(hub.open_links(), "link");
     let partitions = many(hub.partitions().into(), "partition");
     format!("{connections}, {links}, {partitions}")
+}
+
+fn receivers(hub: &Emulator) -> String {
+    let counts = (0..hub.partitions()).map(|partition| hub.receivers(partition).to_string());
+    counts.collect::<Vec<_>>().join(" ")
 }
 
 impl Command {
