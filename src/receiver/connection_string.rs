@@ -518,6 +518,10 @@ mod tests {
             "the connection string gives SharedAccessKey twice",
         );
         check_error(
+            &format!("Endpoint=sb://h/;{KEY};EntityPath=a;EntityPath=a"),
+            "the connection string gives EntityPath twice",
+        );
+        check_error(
             &format!("Endpoint=sb://h/;{KEY};SharedAccessSignature=s"),
             "the connection string gives both SharedAccessKey and SharedAccessSignature, and only one can be meant",
         );
@@ -544,6 +548,20 @@ mod tests {
                 &format!("Endpoint in the connection string {reason}"),
             );
         }
+    }
+
+    #[test]
+    fn a_hub_is_named_once_or_twice_alike() {
+        let named = |path: &str, name| {
+            let parsed = parse(&format!("Endpoint=sb://h/;{KEY};EntityPath={path}")).unwrap();
+            parsed.event_hub_or(name)
+        };
+        assert_eq!(named("hub", None), Ok("hub".to_owned()));
+        assert_eq!(named("", Some("hub")), Ok("hub".to_owned()));
+        assert_eq!(named("hub", Some("HUB")), Ok("hub".to_owned()));
+        assert_eq!(named("", None), Err(HubNameError::Missing));
+        let error = named("hub", Some("other")).unwrap_err().to_string();
+        assert!(error.contains("leave one out"), "{error}");
     }
 
     #[test]

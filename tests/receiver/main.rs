@@ -20,6 +20,7 @@ macro_rules! suite {
             include!("checkup.rs");
             include!("secrets.rs");
             include!("storm.rs");
+            include!("peers.rs");
         }
     };
 }
