@@ -100,16 +100,16 @@ impl Resume {
 
     /// A failure had nothing to do with the place: what was found out about it may be wrong by now.
     pub(crate) fn forget_refusals(&mut self) {
-        if self.by == By::Number {
-            self.by = By::Offset;
+        if let (Some((_, offset)), By::Number) = (&self.last, self.by) {
+            self.by = best(offset);
         }
     }
 
     /// The event at `position` was taken, now or before.
     pub(crate) fn go_on_after(&mut self, position: Position) {
+        self.by = best(&position.offset);
         self.last = Some((position.sequence_number, position.offset));
         self.last_time = None;
-        self.by = By::Offset;
     }
 
     /// The service refuses the place; how to name it now, where there is another way. `worked` tells
@@ -162,6 +162,14 @@ impl Resume {
             Some((number, offset)) => format!("offset {offset} or sequence number {number}"),
             None => self.start.to_string(),
         }
+    }
+}
+
+/// How a place is named that nobody has refused. The service would take an empty offset for the beginning.
+fn best(offset: &Offset) -> By {
+    match offset.as_str().is_empty() {
+        true => By::Number,
+        false => By::Offset,
     }
 }
 
@@ -264,6 +272,23 @@ mod tests {
             None,
             "there is nothing before the beginning"
         );
+        resume.take(&event(5, "500"));
+        assert_eq!(
+            at(resume.place(NOW)),
+            "amqp.annotation.x-opt-offset > '500'"
+        );
+    }
+
+    #[test]
+    fn an_empty_offset_is_never_given_back() {
+        let by_number = "amqp.annotation.x-opt-sequence-number >= '4'";
+        let mut resume = Resume::new(StartPosition::Earliest);
+        resume.take(&event(4, ""));
+        assert_eq!(at(resume.place(NOW)), by_number);
+        resume.forget_refusals();
+        assert_eq!(at(resume.place(NOW)), by_number);
+        assert_eq!(resume.proves(&event(4, "")), Some(true));
+        assert_eq!(resume.refused(true), Some(By::Nothing));
         resume.take(&event(5, "500"));
         assert_eq!(
             at(resume.place(NOW)),
