@@ -6,14 +6,14 @@ use std::process::ChildStdin;
 use crate::world::{Program, command, daemon, file};
 
 /// A hub that takes commands, and its connection string.
-struct Hub {
-    program: Program,
+pub(crate) struct Hub {
+    pub(crate) program: Program,
     input: ChildStdin,
-    string: String,
+    pub(crate) string: String,
 }
 
 impl Hub {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let arguments = ["emulator", "--listen", "127.0.0.1:0", "--commands"];
         let (program, input) = Program::start_with_input(&mut command(arguments));
         let string = program.line();
@@ -29,12 +29,12 @@ impl Hub {
     }
 
     /// Says a line, and checks the answer.
-    fn obeys(&mut self, line: &str, answer: &str) {
+    pub(crate) fn obeys(&mut self, line: &str, answer: &str) {
         self.say(line);
         assert_eq!(self.program.line(), answer);
     }
 
-    fn run(&self, line: &str) -> Program {
+    pub(crate) fn run(&self, line: &str) -> Program {
         Program::start(
             command(line.split(' ')).env("EVENTHUB_CONNECTION_STRING", self.string.as_str()),
         )

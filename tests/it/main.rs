@@ -36,6 +36,9 @@ mod failures;
 /// The sink `file`: completeness, order, full disks, crashes.
 #[cfg(feature = "emulator")]
 mod file;
+/// The hub or the daemon is stopped in the middle of its work, and goes on later.
+#[cfg(feature = "emulator")]
+mod frozen;
 /// A web server that keeps what it is asked and answers as a test says.
 #[cfg(feature = "emulator")]
 mod http;
@@ -48,6 +51,9 @@ mod identity;
 /// What is printed of the events of a hub: completeness, order, positions, formats.
 #[cfg(feature = "emulator")]
 mod listen;
+/// What is logged, and what never is.
+#[cfg(feature = "emulator")]
+mod log;
 /// The hub goes away and comes back.
 #[cfg(feature = "emulator")]
 mod reconnect;
@@ -65,6 +71,9 @@ mod run;
 /// The schemas that are printed describe what is printed.
 #[cfg(feature = "emulator")]
 mod schema;
+/// SIGTERM in every state.
+#[cfg(feature = "emulator")]
+mod signals;
 /// AMQP over TLS, as every real namespace has it.
 #[cfg(feature = "emulator")]
 mod tls;

@@ -117,6 +117,11 @@ impl Program {
             .collect()
     }
 
+    /// The lines of standard output until none has come for so long.
+    pub(crate) fn lines_until_quiet(&self, lasting: Duration) -> Vec<String> {
+        std::iter::from_fn(|| self.stdout.recv_timeout(lasting).ok()).collect()
+    }
+
     /// Waits for a line on standard error that has `text` in it.
     pub(crate) fn says(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
