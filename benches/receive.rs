@@ -23,6 +23,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use dataverse_listener::budget::Hold;
 use dataverse_listener::receiver::engine::{
     Body, Cause, Delivery, Identity, LinkId, Message, Options, Running, SessionId,
 };
@@ -180,7 +181,7 @@ impl Carrier {
             hostname: "localhost".to_owned(),
             identity,
         };
-        let running = Running::start(stream, options, BOUND);
+        let running = Running::start(stream, options, Hold::alone(BOUND));
         running.opened().await?;
         let session = running.begin().await?;
         Ok(Self { running, session })

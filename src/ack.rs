@@ -4,7 +4,9 @@
 //! the unbroken run of completed ones: a hole holds it back, whatever was completed behind it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::budget::{Budget, Hold, Share};
 use crate::event::Position;
 
 /// How much a partition may have in flight.
@@ -17,22 +19,23 @@ pub(crate) struct Limit {
     pub bytes: usize,
 }
 
-/// The events of one partition that are in flight, in the partition's order.
+/// The events of one partition that are in flight, in the partition's order, each known by its place.
 #[derive(Debug)]
-pub(crate) struct Window {
-    limit: Limit,
-    in_flight: VecDeque<InFlight>,
+pub(crate) struct Window<P = Position> {
+    /// How many events may be in flight.
+    events: usize,
+    in_flight: VecDeque<InFlight<P>>,
     /// The ticket of the first entry of `in_flight`.
     first: u64,
-    /// Of the events still open.
-    bytes: usize,
+    /// The bytes of the events still open.
+    bytes: Hold,
     /// How many entries of `in_flight` are still open.
     open: usize,
 }
 
 #[derive(Debug)]
-struct InFlight {
-    position: Position,
+struct InFlight<P> {
+    place: P,
     bytes: usize,
     state: State,
 }
@@ -48,21 +51,26 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-impl Window {
-    /// An empty window.
+impl<P> Window<P> {
+    /// An empty window that shares its bytes with nobody.
     pub(crate) fn new(limit: Limit) -> Self {
+        Self::within(&Budget::new(limit.bytes), limit)
+    }
+
+    /// An empty window that shares what all may have in flight.
+    pub(crate) fn within(budget: &Arc<Budget>, limit: Limit) -> Self {
         Self {
-            limit,
+            events: limit.events,
             in_flight: VecDeque::new(),
             first: 0,
-            bytes: 0,
+            bytes: Hold::new(Share::new(budget, limit.bytes), 1),
             open: 0,
         }
     }
 
     /// True when another event may be received.
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.limit.events && self.bytes < self.limit.bytes
+        self.in_flight.len() < self.events && self.bytes.has_room()
     }
 
     /// How many events wait for a checkpoint to pass them.
@@ -76,12 +84,12 @@ impl Window {
     }
 
     /// Takes in the event received after all those before it.
-    pub(crate) fn begin(&mut self, position: Position, bytes: usize) -> Ticket {
+    pub(crate) fn begin(&mut self, place: P, bytes: usize) -> Ticket {
         let ticket = Ticket(self.first + self.in_flight.len() as u64);
-        self.bytes += bytes;
+        self.bytes.take(bytes);
         self.open += 1;
         self.in_flight.push_back(InFlight {
-            position,
+            place,
             bytes,
             state: State::Open,
         });
@@ -89,7 +97,7 @@ impl Window {
     }
 
     /// Marks an event as safe with every sink, and gives the checkpoint where that moves it.
-    pub(crate) fn complete(&mut self, ticket: Ticket) -> Option<Position> {
+    pub(crate) fn complete(&mut self, ticket: Ticket) -> Option<P> {
         self.settle(ticket, State::Complete);
         let mut checkpoint = None;
         while self
@@ -99,7 +107,7 @@ impl Window {
         {
             let done = self.in_flight.pop_front()?;
             self.first += 1;
-            checkpoint = Some(done.position);
+            checkpoint = Some(done.place);
         }
         checkpoint
     }
@@ -118,7 +126,7 @@ impl Window {
         if let Some(event) = entry.filter(|event| event.state == State::Open) {
             event.state = state;
             self.open -= 1;
-            self.bytes -= event.bytes;
+            self.bytes.give_back(event.bytes);
         }
     }
 }
@@ -204,6 +212,29 @@ mod tests {
             window.complete(ticket);
             assert_eq!(window.has_room(), number < 2);
         }
+    }
+
+    #[test]
+    fn many_windows_share_what_all_may_have_and_each_has_room_for_one_event() {
+        let budget = Budget::new(100);
+        let limit = Limit {
+            events: 10,
+            bytes: 100,
+        };
+        let mut windows: Vec<Window> = (0..4).map(|_| Window::within(&budget, limit)).collect();
+        while windows[0].has_room() {
+            windows[0].begin(position(0), 10);
+        }
+        assert_eq!(windows[0].len(), 5, "the half of all");
+        let ticket = windows[1].begin(position(0), 50);
+        assert!(!windows[0].has_room() && !windows[1].has_room());
+        assert!(windows[2].has_room() && windows[3].has_room());
+        windows[2].begin(position(0), 10);
+        assert!(!windows[2].has_room());
+        windows[1].complete(ticket);
+        assert!(windows[1].has_room() && windows[2].has_room());
+        windows.clear();
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]

@@ -13,11 +13,11 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::ack::Limit;
 use crate::backoff::Backoff;
+use crate::budget::Budget;
 use crate::causes::Causes;
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::dispatcher::Dispatcher;
 use crate::duplicates::Duplicates;
 use crate::event::PartitionId;
@@ -27,11 +27,8 @@ use crate::route::Routes;
 use crate::shutdown::Shutdown;
 use sinks::Sinks;
 
-/// What the service may send ahead of the partitions, of all of them together.
+/// What the service may send ahead of the partitions, of all of them together, in bytes.
 const ALL_PREFETCHED: usize = 32 << 20;
-
-/// However many partitions there are, each may take in so much.
-const LEAST: usize = 1 << 20;
 
 /// What to do when a hub cannot be reached at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +118,7 @@ pub(crate) enum AppError {
 
 /// What is under way while the daemon runs.
 struct Running<'a> {
-    checkpoints: Arc<dyn CheckpointStore>,
-    dispatcher: Arc<Dispatcher>,
+    shared: Shared,
     /// The hubs that are being asked for their partitions, by their place in the configuration.
     finding: FuturesUnordered<BoxFuture<'a, (usize, Found)>>,
     partitions: JoinSet<Ended>,
@@ -135,6 +131,16 @@ struct Running<'a> {
     growing: FuturesUnordered<BoxFuture<'a, (usize, Found)>>,
     /// The partitions that each hub has had, by its place in the configuration.
     known: Vec<Vec<PartitionId>>,
+}
+
+/// What all partitions share, whichever are read and of whatever hubs.
+struct Shared {
+    checkpoints: Arc<dyn CheckpointStore>,
+    dispatcher: Arc<Dispatcher>,
+    /// What the service has sent ahead of them, in bytes.
+    prefetched: Arc<Budget>,
+    /// What they have in flight, in bytes.
+    in_flight: Arc<Budget>,
 }
 
 type Found = Result<Vec<PartitionId>, ReceiverError>;
@@ -287,8 +293,12 @@ impl App {
             async move { (index, self.partitions_of(&hub).await) }.boxed()
         };
         Running {
-            checkpoints,
-            dispatcher,
+            shared: Shared {
+                checkpoints,
+                dispatcher,
+                prefetched: Budget::new(ALL_PREFETCHED),
+                in_flight: Budget::new(self.config.delivery.total_bytes),
+            },
             finding: self.config.hubs.iter().enumerate().map(ask).collect(),
             partitions: JoinSet::new(),
             attaching,
@@ -325,40 +335,26 @@ impl App {
     ) -> Result<(), AppError> {
         let config = &self.config.hubs[index];
         running.known[index].clone_from(&found);
-        let hub = self.hub(index, found.len());
+        let hub = EventHub::new(config.clone()).within(&running.shared.prefetched);
         for partition in config.starts.keys() {
             must_exist(&hub, partition, &found)?;
         }
-        let count = found.len();
         let wanted = choose(&hub, found, &self.config.partitions)?;
+        let mut partitions = Vec::new();
         for partition in &wanted {
             let start = config.start_of(partition);
-            self.start_partition(&hub, count, partition, start, running)
-                .await?;
+            partitions.extend(
+                self.partition(&hub, partition, start, &running.shared)
+                    .await?,
+            );
         }
+        // None before all of them share: what the first may have sent ahead cannot be taken back from it.
+        self.start(partitions, running);
         running.found.push((hub, wanted));
         if self.config.partitions.is_empty() && self.config.replay.is_none() {
             self.look_again(index, running);
         }
         Ok(())
-    }
-
-    /// A hub with so many partitions.
-    fn hub(&self, index: usize, partitions: usize) -> EventHub {
-        let config = &self.config.hubs[index];
-        EventHub::new(receiver::Config {
-            prefetch_bytes: share(
-                ALL_PREFETCHED,
-                self.sharing(partitions),
-                config.prefetch_bytes,
-            ),
-            ..config.clone()
-        })
-    }
-
-    /// How many partitions share what all may have, as far as one hub with so many knows.
-    fn sharing(&self, partitions: usize) -> usize {
-        partitions.max(1) * self.config.hubs.len()
     }
 
     /// Asks a hub for its partitions again, after a while.
@@ -396,7 +392,7 @@ impl App {
         if new.is_empty() {
             return Ok(());
         }
-        let hub = self.hub(index, found.len());
+        let hub = EventHub::new(self.config.hubs[index].clone()).within(&running.shared.prefetched);
         // Whoever wants what comes from now on wants all of what came since they were added.
         let start = match &self.config.hubs[index].start {
             start @ StartPosition::EnqueuedTime(_) => start.clone(),
@@ -405,57 +401,55 @@ impl App {
         for partition in &new {
             let event_hub = &hub.source().event_hub;
             tracing::info!(%partition, event_hub, "a partition was added to the event hub");
-            self.start_partition(&hub, found.len(), partition, &start, running)
+            let partition = self
+                .partition(&hub, partition, &start, &running.shared)
                 .await?;
+            self.start(partition, running);
         }
         running.known[index].extend(new);
         Ok(())
     }
 
-    /// Starts one of so many partitions of a hub.
-    async fn start_partition(
+    /// One partition of a hub; none where nothing is to be read from it.
+    async fn partition(
         &self,
         hub: &EventHub,
-        count: usize,
         partition: &PartitionId,
         start: &StartPosition,
-        running: &mut Running<'_>,
-    ) -> Result<(), AppError> {
-        let config::Delivery {
-            in_flight,
-            total_bytes,
-        } = self.config.delivery;
-        let limit = Limit {
-            bytes: share(total_bytes, self.sharing(count), in_flight.bytes),
-            ..in_flight
-        };
+        shared: &Shared,
+    ) -> Result<Option<Partition>, AppError> {
         let until = match &self.config.replay {
             Some(replay) => {
                 let last = hub.last_event(partition).await?;
                 let Some(until) = replay.until(last.as_ref(), OffsetDateTime::now_utc()) else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 Some(until)
             }
             None => None,
         };
-        let receiver = receiver_of(hub, partition, start, &*running.checkpoints).await?;
-        let partition = Partition::new(
+        let receiver = receiver_of(hub, partition, start, &*shared.checkpoints).await?;
+        Ok(Some(Partition::new(
             Arc::clone(hub.source()),
             receiver,
-            Arc::clone(&running.dispatcher),
-            Arc::clone(&running.checkpoints),
+            Arc::clone(&shared.dispatcher),
+            Arc::clone(&shared.checkpoints),
             Terms {
-                limit,
+                limit: self.config.delivery.in_flight,
+                all: Arc::clone(&shared.in_flight),
                 cadence: self.config.checkpoint.cadence,
                 until,
             },
-        );
-        running.unattached += 1;
-        running
-            .partitions
-            .spawn(partition.run(self.shutdown.clone(), running.attached.clone()));
-        Ok(())
+        )))
+    }
+
+    fn start(&self, partitions: impl IntoIterator<Item = Partition>, running: &mut Running<'_>) {
+        for partition in partitions {
+            running.unattached += 1;
+            running
+                .partitions
+                .spawn(partition.run(self.shutdown.clone(), running.attached.clone()));
+        }
     }
 }
 
@@ -473,17 +467,12 @@ impl Running<'_> {
             Some((index, found)) = self.growing.next(), if !shutdown.is_stopped() => Turn::Grown(index, found),
             Some(ended) = self.partitions.join_next() => Turn::Ended(ended),
             Some(()) = self.attaching.recv() => Turn::Attached,
-            sink = self.dispatcher.sink_closed(), if !shutdown.is_stopped() => match shutdown.is_stopped() {
+            sink = self.shared.dispatcher.sink_closed(), if !shutdown.is_stopped() => match shutdown.is_stopped() {
                 true => Turn::Stopped,
                 false => Turn::SinkClosed(sink),
             },
         }
     }
-}
-
-/// What each of so many gets of a whole, within what each may have.
-fn share(whole: usize, sharing: usize, most: usize) -> usize {
-    (whole / sharing).max(LEAST).min(most)
 }
 
 fn end_partition(ended: Result<Ended, JoinError>, summary: &mut Summary) -> Result<(), AppError> {
@@ -546,23 +535,5 @@ async fn receiver_of(
             partition: partition.clone(),
             source,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_partitions_share_what_all_may_have() {
-        for (sharing, expected) in [
-            (1, 4 << 20),
-            (8, 4 << 20),
-            (16, 2 << 20),
-            (32, 1 << 20),
-            (1000, 1 << 20),
-        ] {
-            assert_eq!(share(32 << 20, sharing, 4 << 20), expected, "{sharing}");
-        }
     }
 }

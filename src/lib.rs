@@ -25,6 +25,7 @@
 //! | [`app`] | from a configuration to a running daemon: who talks to whom |
 //! | [`partition`] | the loop: receive, decode, dispatch, complete, checkpoint |
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
+//! | [`budget`] | bytes that all partitions may hold together |
 //! | [`event`] | what Event Hubs hands over |
 //! | [`receiver`] | connection strings, tokens, AMQP: the only product code that receives over it; [`receiver::engine`] is the connection as a machine |
 //! | [`context`] | what Dataverse says, as plain values, and the document made of it |
@@ -53,14 +54,14 @@
 //!
 //! `tests/modules.rs` holds the arrows between the modules and checks the first three of these.
 //!
-//! - [`decoder`], [`context`], [`route`] and [`ack`] know no runtime, no clock, no input or output.
+//! - [`decoder`], [`context`], [`route`], [`ack`] and [`budget`] know no runtime, no clock, no input or output.
 //! - Only `receiver`, `emulator` and `simulator` know AMQP.
 //! - The emulator names nothing of ours, and the simulator neither the decoder nor the context: an
 //!   encoder and a decoder with one author's mistake in common would agree.
 //! - Only [`partition`] moves a checkpoint. A message that a sink let go of is not delivered: see
 //!   [`sink::Delivery`].
-//! - No queue without a bound. What a partition may have in flight is counted in events and in bytes;
-//!   the queues of the sinks have room for just that.
+//! - No queue without a bound. What a partition may have in flight is counted in events and in bytes, and the
+//!   bytes of all partitions together have a bound too; the queues of the sinks have room for just that.
 //! - No secret in a log, an error or `Debug`: see [`secret::Secret`].
 
 #![expect(
@@ -71,6 +72,7 @@
 mod ack;
 mod app;
 mod backoff;
+pub mod budget;
 mod causes;
 mod checkpoint;
 pub mod cli;

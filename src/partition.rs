@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::ack::{Limit, Window};
 use crate::backoff::{Backoff, wait_until};
+use crate::budget::Budget;
 use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
 use crate::dispatcher::{Dispatched, Dispatcher};
 use crate::event::{Event, Source};
@@ -43,6 +44,8 @@ pub(crate) struct Partition {
 pub(crate) struct Terms {
     /// How much may be in flight.
     pub limit: Limit,
+    /// What all partitions may have in flight together, in bytes.
+    pub all: Arc<Budget>,
     /// How often the checkpoint is written.
     pub cadence: Cadence,
     /// Where it ends by itself, where it is read once more.
@@ -90,7 +93,7 @@ impl Partition {
             receiver,
             dispatcher,
             checkpoints,
-            window: Window::new(terms.limit),
+            window: Window::within(&terms.all, terms.limit),
             progress: Progress::new(terms.cadence, Instant::now()),
             terms,
             saving: None,

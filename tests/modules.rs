@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// A module, and the modules of ours that it may name. Nothing else is allowed.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("ack", &["event"]),
+    ("ack", &["budget", "event"]),
     (
         "app",
         &[
             "causes",
             "ack",
             "backoff",
+            "budget",
             "checkpoint",
             "config",
             "dispatcher",
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("backoff", &[]),
+    ("budget", &[]),
     ("causes", &[]),
     ("checkpoint", &["durable", "event", "receiver", "settings"]),
     (
@@ -96,6 +98,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "causes",
             "ack",
             "backoff",
+            "budget",
             "checkpoint",
             "dispatcher",
             "event",
@@ -107,7 +110,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pretty", &["context", "decoder", "event", "message"]),
-    ("receiver", &["causes", "backoff", "event", "secret", "tls"]),
+    (
+        "receiver",
+        &["causes", "backoff", "budget", "event", "secret", "tls"],
+    ),
     (
         "redrive",
         &[
@@ -150,7 +156,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.
-const PURE: &[&str] = &["ack", "context", "decoder", "replay", "route"];
+const PURE: &[&str] = &["ack", "budget", "context", "decoder", "replay", "route"];
 /// Single files of which the same is true.
 const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];
 /// What only the driver of the AMQP machine may name.

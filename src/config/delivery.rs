@@ -10,7 +10,7 @@ use crate::settings::{Mistake, Settings, Size};
 pub(crate) struct Delivery {
     /// Of one partition.
     pub in_flight: Limit,
-    /// Of all partitions together, in bytes of memory: many partitions get less each.
+    /// Of all partitions together, in bytes of memory, but for one event of each: many partitions get less each.
     pub total_bytes: usize,
 }
 

@@ -3,11 +3,16 @@
 //! Source: flow control of AMQP 1.0, section 2.6.7. Credit is only ever raised: lowering it makes
 //! events in flight exceed it.
 
+use std::sync::Arc;
+
+use crate::budget::Share;
+
 /// What one link may send ahead of its reader.
 #[derive(Debug)]
 pub(crate) struct Credit {
     max_events: u64,
-    max_bytes: usize,
+    /// How many bytes: fewer as soon as more partitions are read, but for what was granted before.
+    share: Arc<Share>,
     /// The size to reckon with: the largest of late, fading.
     event_size: usize,
     taken: u64,
@@ -20,11 +25,11 @@ const FIRST_EVENT_SIZE: usize = 256 * 1024;
 const FADING: usize = 128;
 
 impl Credit {
-    /// No more than `max_events` or `max_bytes` ahead, and at least one event.
-    pub(crate) fn new(max_events: u32, max_bytes: usize) -> Self {
+    /// No more than `max_events` or the bytes of the share ahead, and at least one event.
+    pub(crate) fn new(max_events: u32, share: Arc<Share>) -> Self {
         Self {
             max_events: u64::from(max_events.max(1)),
-            max_bytes,
+            share,
             event_size: FIRST_EVENT_SIZE,
             taken: 0,
             granted: 0,
@@ -36,6 +41,7 @@ impl Credit {
         Self {
             taken: 0,
             granted: 0,
+            share: Arc::clone(&self.share),
             ..*self
         }
     }
@@ -48,7 +54,7 @@ impl Credit {
 
     /// The link's new credit, where it is time to grant more; then call [`Self::grant`].
     pub(crate) fn due(&self) -> Option<u32> {
-        let affordable = (self.max_bytes / self.event_size) as u64;
+        let affordable = (self.share.limit() / self.event_size) as u64;
         let window = affordable.clamp(1, self.max_events);
         let ahead = self.granted.saturating_sub(self.taken);
         // Half a window at a time, for one flow frame an event would cost more than the event.
@@ -64,6 +70,13 @@ impl Credit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
+
+    /// Of a partition that is read alone.
+    fn credit(max_events: u32, max_bytes: usize) -> Credit {
+        let budget = Budget::new(usize::MAX);
+        Credit::new(max_events, Share::new(&budget, max_bytes))
+    }
 
     /// Takes `count` events of `size` bytes; returns the largest number that was ever ahead.
     fn run(credit: &mut Credit, count: usize, size: usize) -> u64 {
@@ -83,19 +96,19 @@ mod tests {
 
     #[test]
     fn the_first_credit_reckons_with_large_events() {
-        assert_eq!(Credit::new(300, 8 << 20).due(), Some(32));
-        assert_eq!(Credit::new(10, 8 << 20).due(), Some(10));
+        assert_eq!(credit(300, 8 << 20).due(), Some(32));
+        assert_eq!(credit(10, 8 << 20).due(), Some(10));
     }
 
     #[test]
     fn small_events_reach_the_limit_in_number() {
-        let mut credit = Credit::new(300, 8 << 20);
+        let mut credit = credit(300, 8 << 20);
         assert_eq!(run(&mut credit, 5_000, 1_000), 300);
     }
 
     #[test]
     fn large_events_stay_within_the_bytes() {
-        let mut credit = Credit::new(300, 8 << 20);
+        let mut credit = credit(300, 8 << 20);
         run(&mut credit, 5_000, 1_000);
         run(&mut credit, 300, 1 << 20);
         assert_eq!(run(&mut credit, 100, 1 << 20), 8);
@@ -103,21 +116,34 @@ mod tests {
 
     #[test]
     fn an_event_larger_than_the_bytes_still_comes() {
-        let mut credit = Credit::new(300, 1_000);
-        assert_eq!(run(&mut credit, 100, 1 << 20), 1);
-        assert_eq!(run(&mut Credit::new(0, 0), 10, 0), 1);
+        assert_eq!(run(&mut credit(300, 1_000), 100, 1 << 20), 1);
+        assert_eq!(run(&mut credit(0, 0), 10, 0), 1);
     }
 
     #[test]
     fn a_renewed_credit_starts_at_nothing_but_remembers_the_size() {
-        let mut credit = Credit::new(300, 8 << 20);
+        let mut credit = credit(300, 8 << 20);
         run(&mut credit, 5_000, 1_000);
         assert_eq!(credit.renewed().due(), Some(300));
     }
 
     #[test]
+    fn a_partition_that_joins_leaves_the_others_less_from_then_on() {
+        let budget = Budget::new(8 << 20);
+        let share = || Share::new(&budget, 8 << 20);
+        let mut credit = Credit::new(300, share());
+        run(&mut credit, 100, 1 << 20);
+        assert_eq!(run(&mut credit, 300, 1 << 20), 8);
+        let another = share();
+        run(&mut credit, 8, 1 << 20);
+        assert_eq!(run(&mut credit, 300, 1 << 20), 4);
+        drop(another);
+        assert_eq!(run(&mut credit, 300, 1 << 20), 8);
+    }
+
+    #[test]
     fn flows_are_rare() {
-        let mut credit = Credit::new(300, 8 << 20);
+        let mut credit = credit(300, 8 << 20);
         run(&mut credit, 1_000, 1_000);
         let flows = (0..3_000)
             .filter(|_| {

@@ -1,9 +1,12 @@
 //! The engines behind the seam, and which of them a hub is read with.
 
+use std::sync::Arc;
+
 use super::credit::Credit;
 use super::seam::{Failure, Selector};
 use super::trail::Trail;
 use super::{Config, Extent, LastEvent, own, stock};
+use crate::budget::{Budget, Hold, Share};
 use crate::event::{Event, PartitionId, SequenceNumber};
 
 /// What speaks AMQP.
@@ -16,6 +19,11 @@ pub enum Engine {
     Fe2o3,
 }
 
+/// However little may lie unread, so many bytes may. One engine counts events alone, and the first of them always
+/// has room; the other counts all it reads, the exchanges before the first event among them.
+const LEAST_OWN: usize = 1;
+const LEAST_FE2O3: usize = 1024 * 1024;
+
 /// An open connection. Dropped, it is cut at once.
 #[derive(Debug)]
 pub(super) enum Connection {
@@ -24,8 +32,16 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    /// Connects, opens, and claims the hub that `config` names.
-    pub(super) async fn open_authorized(config: &Config) -> Result<Self, Failure> {
+    /// Connects, opens, and claims the hub that `config` names, to read no more ahead than the share allows.
+    pub(super) async fn open_authorized(
+        config: &Config,
+        share: &Arc<Share>,
+    ) -> Result<Self, Failure> {
+        Self::open(config, share, &mut Trail::none()).await
+    }
+
+    /// The same, to ask and not to read.
+    pub(super) async fn open_to_ask(config: &Config) -> Result<Self, Failure> {
         Self::open_along(config, &mut Trail::none()).await
     }
 
@@ -34,9 +50,24 @@ impl Connection {
         config: &Config,
         trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
+        Self::open(config, &Share::new(&Budget::new(0), 0), trail).await
+    }
+
+    async fn open(
+        config: &Config,
+        share: &Arc<Share>,
+        trail: &mut Trail<'_>,
+    ) -> Result<Self, Failure> {
+        let unread = |least| Hold::new(Arc::clone(share), least);
         Ok(match config.engine {
-            Engine::Own => Self::Own(own::Connection::open_authorized(config, trail).await?),
-            Engine::Fe2o3 => Self::Fe2o3(stock::Connection::open_authorized(config, trail).await?),
+            Engine::Own => {
+                let unread = unread(LEAST_OWN);
+                Self::Own(own::Connection::open_authorized(config, unread, trail).await?)
+            }
+            Engine::Fe2o3 => {
+                let unread = unread(LEAST_FE2O3);
+                Self::Fe2o3(stock::Connection::open_authorized(config, unread, trail).await?)
+            }
         })
     }
 

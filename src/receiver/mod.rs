@@ -65,6 +65,7 @@ pub use transport::{
     ProxyServer, Transport, TransportKind,
 };
 
+use crate::budget::{Budget, Share};
 use crate::event::{PartitionId, Position, SequenceNumber, Source};
 
 /// Events that the service may send ahead of their reader, for each partition.
@@ -93,7 +94,8 @@ pub struct Config {
     pub owner_level: Option<i64>,
     /// Events that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_EVENTS`].
     pub prefetch_events: u32,
-    /// Bytes that the service may send ahead, for each partition; [`DEFAULT_PREFETCH_BYTES`].
+    /// Bytes that the service may send ahead, at most, for each partition; [`DEFAULT_PREFETCH_BYTES`].
+    /// See [`EventHub::within`].
     pub prefetch_bytes: usize,
     /// What speaks AMQP.
     pub engine: Engine,
@@ -195,6 +197,7 @@ impl fmt::Display for Extent {
 pub struct EventHub {
     config: Arc<Config>,
     source: Arc<Source>,
+    budget: Arc<Budget>,
 }
 
 impl EventHub {
@@ -208,6 +211,15 @@ impl EventHub {
         Self {
             config: Arc::new(config),
             source: Arc::new(source),
+            budget: Budget::new(usize::MAX),
+        }
+    }
+
+    /// The same, whose receivers share with others what the service may send ahead of all of them, in bytes.
+    pub fn within(self, budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            ..self
         }
     }
 
@@ -232,12 +244,16 @@ impl EventHub {
 
     /// A receiver for one partition. It connects when it is first asked for an event.
     pub fn receiver(&self, partition: PartitionId, start: StartPosition) -> Receiver {
-        Receiver::new(Arc::clone(&self.config), partition, start)
+        Receiver::new(Arc::clone(&self.config), self.share(), partition, start)
     }
 
     /// A receiver of the events after `position`, which was read before.
     pub fn receiver_after(&self, partition: PartitionId, position: Position) -> Receiver {
-        Receiver::after(Arc::clone(&self.config), partition, position)
+        Receiver::after(Arc::clone(&self.config), self.share(), partition, position)
+    }
+
+    fn share(&self) -> Arc<Share> {
+        Share::new(&self.budget, self.config.prefetch_bytes)
     }
 
     /// The last event of a partition, or none where it has none.
@@ -264,7 +280,7 @@ impl EventHub {
         &self,
         partition: &PartitionId,
     ) -> Result<Option<LastEvent>, seam::Failure> {
-        let mut connection = engines::Connection::open_authorized(&self.config).await?;
+        let mut connection = engines::Connection::open_to_ask(&self.config).await?;
         let last = connection
             .last_event(&self.config.event_hub, partition)
             .await;
@@ -273,7 +289,7 @@ impl EventHub {
     }
 
     async fn ask_partitions(&self) -> Result<Vec<String>, seam::Failure> {
-        let mut connection = engines::Connection::open_authorized(&self.config).await?;
+        let mut connection = engines::Connection::open_to_ask(&self.config).await?;
         let ids = connection.partition_ids(&self.config.event_hub).await;
         connection.close().await;
         ids

@@ -20,6 +20,7 @@ use super::seam::{Failure, Selector};
 use super::watch::{Verdict, Watch};
 use super::{Config, LastEvent, describe_partition};
 use crate::backoff::Backoff;
+use crate::budget::{Budget, Share};
 use crate::causes::Causes;
 use crate::event::{Event, PartitionId, Position, SequenceNumber};
 
@@ -39,6 +40,8 @@ pub struct Receiver {
     state: State,
     resume: Resume,
     continuity: Continuity,
+    /// How much may lie ahead of it.
+    share: Arc<Share>,
     credit: Credit,
     backoff: Backoff,
     /// True once events can be, or could be, received: what is refused then was granted before.
@@ -97,10 +100,16 @@ struct Opened {
 }
 
 impl Receiver {
-    pub(super) fn new(config: Arc<Config>, partition: PartitionId, start: StartPosition) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        share: Arc<Share>,
+        partition: PartitionId,
+        start: StartPosition,
+    ) -> Self {
         Self {
             object: describe_partition(&config, &partition),
-            credit: Credit::new(config.prefetch_events, config.prefetch_bytes),
+            credit: Credit::new(config.prefetch_events, Arc::clone(&share)),
+            share,
             config,
             partition,
             state: State::Detached,
@@ -119,8 +128,13 @@ impl Receiver {
     }
 
     /// One that goes on where another has stopped.
-    pub(super) fn after(config: Arc<Config>, partition: PartitionId, position: Position) -> Self {
-        let mut receiver = Self::new(config, partition, StartPosition::Earliest);
+    pub(super) fn after(
+        config: Arc<Config>,
+        share: Arc<Share>,
+        partition: PartitionId,
+        position: Position,
+    ) -> Self {
+        let mut receiver = Self::new(config, share, partition, StartPosition::Earliest);
         receiver.continuity = Continuity::after(position.sequence_number);
         receiver.resume.go_on_after(position);
         receiver
@@ -239,6 +253,7 @@ impl Receiver {
         let partition = self.partition.clone();
         let place = self.resume.place(OffsetDateTime::now_utc());
         let credit = self.credit.renewed();
+        let share = Arc::clone(&self.share);
         let is_outranked = self.is_outranked;
         Box::pin(async move {
             let mut pinned = None;
@@ -248,7 +263,13 @@ impl Receiver {
                     link: Err(failure),
                 };
             }
-            let link = open(&config, &partition, place, credit, &mut pinned).await;
+            let connection = Connection::open_authorized(&config, &share).await;
+            let link = match connection {
+                Ok(connection) => {
+                    attach(connection, &config, &partition, place, credit, &mut pinned).await
+                }
+                Err(failure) => Err(failure),
+            };
             Opened { pinned, link }
         })
     }
@@ -492,13 +513,15 @@ impl fmt::Debug for Receiver {
 
 /// Fails while a reader with an owner level holds the partition: whoever has none is refused then, and shuts out
 /// nobody.
-async fn look(config: &Config, partition: &PartitionId) -> Result<(), Failure> {
+pub(super) async fn look(config: &Config, partition: &PartitionId) -> Result<(), Failure> {
     let config = Config {
         owner_level: None,
         ..config.clone()
     };
-    let connection = Connection::open_authorized(&config).await?;
-    let (anywhere, credit) = (Selector::earliest(), Credit::new(1, 0));
+    let connection = Connection::open_to_ask(&config).await?;
+    // Room for nothing is room for one event.
+    let nothing = Share::new(&Budget::new(0), 0);
+    let (anywhere, credit) = (Selector::earliest(), Credit::new(1, nothing));
     let link = connection
         .attach(&config, partition, &anywhere, credit)
         .await?;
@@ -506,14 +529,14 @@ async fn look(config: &Config, partition: &PartitionId) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(
+async fn attach(
+    mut connection: Connection,
     config: &Config,
     partition: &PartitionId,
     place: Place,
     credit: Credit,
     pinned: &mut Option<Selector>,
 ) -> Result<Link, Failure> {
-    let mut connection = Connection::open_authorized(config).await?;
     let selector = match place {
         Place::At(selector) => selector,
         Place::End => {

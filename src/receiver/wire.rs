@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -14,6 +14,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::seam::Failure;
+use crate::budget::Hold;
 
 /// The holder's end of the leash.
 #[derive(Debug, Clone)]
@@ -31,20 +32,18 @@ struct State {
     cut: AtomicBool,
     cause: Mutex<Option<Failure>>,
     /// Bytes read that the holder has not seen as events.
-    unread: AtomicUsize,
-    bound: usize,
+    unread: Hold,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
 
 impl Leash {
-    /// Ties a stream; reading stops while `bound` bytes or more are unread.
-    pub(crate) fn tie<S>(stream: S, bound: usize) -> (Self, Leashed<S>) {
+    /// Ties a stream; reading stops while there is no room for more unread bytes.
+    pub(crate) fn tie<S>(stream: S, unread: Hold) -> (Self, Leashed<S>) {
         let leash = Self(Arc::new(State {
             cut: AtomicBool::new(false),
             cause: Mutex::new(None),
-            unread: AtomicUsize::new(0),
-            bound,
+            unread,
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         }));
@@ -71,19 +70,14 @@ impl Leash {
 
     /// The holder took an event of about this size.
     pub(crate) fn took(&self, size: usize) {
-        let less = |unread: usize| Some(unread.saturating_sub(size));
-        let before = self
-            .0
-            .unread
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        if before.is_ok_and(|unread| unread >= self.0.bound) {
+        if self.0.unread.give_back(size) {
             self.0.reader.wake();
         }
     }
 
     /// The holder finds the engine's queue empty: nothing is unread, whatever the sizes added up to.
     pub(crate) fn took_all(&self) {
-        if self.0.unread.swap(0, Ordering::SeqCst) >= self.0.bound {
+        if self.0.unread.give_back_all() {
             self.0.reader.wake();
         }
     }
@@ -93,7 +87,7 @@ impl Leash {
     }
 
     fn is_full(&self) -> bool {
-        self.0.unread.load(Ordering::SeqCst) >= self.0.bound
+        !self.0.unread.has_room()
     }
 
     fn cause(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
@@ -120,10 +114,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Leashed<S> {
         }
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.leash
-            .0
-            .unread
-            .fetch_add(buf.filled().len() - before, Ordering::SeqCst);
+        self.leash.0.unread.take(buf.filled().len() - before);
         poll
     }
 }
@@ -182,7 +173,7 @@ mod tests {
 
     fn tied(bound: usize) -> (Leash, Leashed<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(1 << 20);
-        let (leash, stream) = Leash::tie(near, bound);
+        let (leash, stream) = Leash::tie(near, Hold::alone(bound));
         (leash, stream, far)
     }
 
@@ -211,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_wakes_a_waiting_writer_and_fails_it() {
         let (near, _far) = duplex(1);
-        let (leash, mut stream) = Leash::tie(near, 100);
+        let (leash, mut stream) = Leash::tie(near, Hold::alone(100));
         let (result, ()) = tokio::join!(stream.write_all(b"abc"), async { leash.cut() });
         assert_eq!(result.expect_err("cut").kind(), io::ErrorKind::BrokenPipe);
         assert!(stream.flush().await.is_err() && stream.shutdown().await.is_err());

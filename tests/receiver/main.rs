@@ -21,6 +21,7 @@ macro_rules! suite {
             include!("secrets.rs");
             include!("storm.rs");
             include!("peers.rs");
+            include!("budget.rs");
         }
     };
 }

@@ -13,10 +13,10 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::claim::{TOKEN_AGE, TOKEN_LIFE};
-use super::credit::Credit;
 use super::engines::Connection;
 use super::error::ReceiverError;
-use super::seam::{Failure, Selector};
+use super::partition::look;
+use super::seam::Failure;
 use super::trail::{Step, Trail};
 use super::{
     Config, Credential, EventHub, Extent, TransportKind, describe_hub, describe_partition,
@@ -391,22 +391,9 @@ fn judged(config: &Config, failure: Failure, partition: Option<&PartitionId>) ->
 /// Attaches and detaches, over a connection of its own as a reader does.
 async fn attach(config: &Config, partition: PartitionId) -> Attached {
     let since = Instant::now();
-    let attempt = async {
-        let connection = Connection::open_authorized(config).await?;
-        let (anywhere, credit) = (Selector::earliest(), Credit::new(1, 0));
-        connection
-            .attach(config, &partition, &anywhere, credit)
-            .await
-    };
-    let attempt = attempt.await;
+    let result = look(config, &partition).await;
     let took = since.elapsed();
-    let result = match attempt {
-        Ok(link) => {
-            link.close().await;
-            Ok(())
-        }
-        Err(failure) => Err(judged(config, failure, Some(&partition))),
-    };
+    let result = result.map_err(|failure| judged(config, failure, Some(&partition)));
     Attached {
         partition,
         took,

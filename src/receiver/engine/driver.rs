@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -24,6 +23,7 @@ use super::happening::{Delivery, Happening, LinkId, SessionId};
 use super::machine::{Machine, Options};
 use super::mailbox::Mailboxes;
 use super::requests::{NodeId, RequestId};
+use crate::budget::Hold;
 
 /// One read takes in at least so many bytes, where they are there, and at most so many.
 const LEAST_READ: usize = 8 * 1024;
@@ -50,9 +50,7 @@ struct Shared {
     /// There is something to be sent, or room to read.
     told: Notify,
     /// Bytes of messages that nobody has taken yet.
-    unread: AtomicUsize,
-    /// While so many are unread, no more is read.
-    bound: usize,
+    unread: Hold,
 }
 
 #[derive(Debug)]
@@ -62,12 +60,12 @@ struct State {
 }
 
 impl Running {
-    /// Runs a connection over a stream. While `bound` bytes of messages lie unread, no more is read.
+    /// Runs a connection over a stream. While there is no room for more unread messages, no more is read.
     #[expect(
         clippy::disallowed_methods,
         reason = "owned by the connection, and aborted with it"
     )]
-    pub fn start<S>(stream: S, options: Options, bound: usize) -> Self
+    pub fn start<S>(stream: S, options: Options, unread: Hold) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -78,8 +76,7 @@ impl Running {
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             told: Notify::new(),
-            unread: AtomicUsize::new(0),
-            bound,
+            unread,
         });
         let task = tokio::spawn(drive(stream, Arc::clone(&shared))).abort_handle();
         Self { shared, task }
@@ -191,10 +188,7 @@ impl Running {
     /// A delivery was taken out of the queue: there is room for the next, and it is accepted. What a reader throws
     /// away, of a link that it does not detach, is to be told too.
     pub fn took(&self, delivery: &Delivery) {
-        let size = delivery.size();
-        let before = self.shared.unread.fetch_sub(size, Ordering::Relaxed);
-        let bound = self.shared.bound;
-        let is_room_made = before >= bound && before - size < bound;
+        let is_room_made = self.shared.unread.give_back(delivery.size());
         if !delivery.settled {
             self.shared.lock().machine.accept(delivery);
         }
@@ -217,7 +211,7 @@ impl Running {
         let mut state = self.shared.lock();
         state.machine.end(session);
         let unread = state.mailboxes.renew_session(session);
-        self.shared.unread.fetch_sub(unread, Ordering::Relaxed);
+        self.shared.unread.give_back(unread);
         drop(state);
         self.shared.told.notify_one();
     }
@@ -289,11 +283,7 @@ impl Shared {
     /// Makes a link's mailbox fit for a new one: what lies in it is not going to be fetched.
     fn renew(&self, state: &mut State, link: LinkId) {
         let unread = state.mailboxes.renew(link);
-        self.unread.fetch_sub(unread, Ordering::Relaxed);
-    }
-
-    fn is_full(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) >= self.bound
+        self.unread.give_back(unread);
     }
 
     /// Works off what was read, and gives what is to be sent.
@@ -307,7 +297,7 @@ impl Shared {
             while let Some(happening) = machine.step() {
                 has_news = true;
                 let size = mailboxes.put(happening);
-                self.unread.fetch_add(size, Ordering::Relaxed);
+                self.unread.take(size);
             }
         }
         outgoing.extend_from_slice(&machine.take_outgoing(now));
@@ -361,7 +351,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: Arc<Sha
         if let Some(deadline) = turned.deadline {
             rewind(sleep.as_mut(), deadline.into());
         }
-        let may_read = !turned.is_over && !shared.is_full() && io.outgoing.len() <= MAX_UNSENT;
+        let may_read =
+            !turned.is_over && shared.unread.has_room() && io.outgoing.len() <= MAX_UNSENT;
         let woken = {
             let mut told = pin!(shared.told.notified());
             poll_fn(|cx| {

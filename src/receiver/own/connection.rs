@@ -10,6 +10,7 @@ use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::Value;
 use tokio::time::timeout;
 
+use crate::budget::Hold;
 use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::answer::Answer;
 use crate::receiver::claim::{self, Cbs, Claim};
@@ -24,8 +25,6 @@ use crate::receiver::step::{CLOSE_LIMIT, step};
 use crate::receiver::trail::{Step, Trail};
 use crate::receiver::{Config, Extent, LastEvent, Transport, management, transport};
 
-/// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
-const LEAST_BOUND: usize = 1024 * 1024;
 /// The service and its peers are told apart in its logs by this.
 const CONTAINER_ID: &str = "dataverse-listener";
 
@@ -51,11 +50,11 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read.
+    /// Connects and opens, without any claim yet. While there is no room for more unread bytes, no more is read.
     async fn open(
         target: &ConnectionString,
         transport: &Transport,
-        bound: usize,
+        unread: Hold,
         trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
         let stream = transport::connect(target, transport, trail)
@@ -67,7 +66,7 @@ impl Connection {
             hostname: target.namespace().to_owned(),
             identity: Identity::Anonymous,
         };
-        let running = Running::start(stream, options, bound);
+        let running = Running::start(stream, options, unread);
         step("open", running.opened()).await?;
         let session = step("begin", running.begin()).await?;
         let cause = Mutex::new(None);
@@ -81,6 +80,7 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(
         config: &Config,
+        unread: Hold,
         trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
         let Config {
@@ -89,9 +89,8 @@ impl Connection {
             transport,
             ..
         } = config;
-        let bound = config.prefetch_bytes.max(LEAST_BOUND);
         let mut claim = Claim::prepare(connection_string, event_hub, trail).await?;
-        let mut connection = Self::open(connection_string, transport, bound, trail).await?;
+        let mut connection = Self::open(connection_string, transport, unread, trail).await?;
         trail.begin(Step::Token);
         let wire = Arc::clone(&connection.wire);
         let node = connection.attach_node(claim::NODE).await?;

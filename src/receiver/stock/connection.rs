@@ -16,6 +16,7 @@ use super::failure::is_vague;
 use super::guard::Guarded;
 use super::heartbeat::{Listener, PeerIdle};
 use super::request::Requests;
+use crate::budget::Hold;
 use crate::event::{PartitionId, SequenceNumber};
 use crate::receiver::answer::Answer;
 use crate::receiver::claim::{self, Cbs, Claim};
@@ -29,8 +30,6 @@ use crate::receiver::{Config, Extent, LastEvent, Transport, management, transpor
 
 /// One read from the socket takes in at most this; a buffer of it stays with every connection.
 const READ_BUFFER: usize = 64 * 1024;
-/// However little may be read ahead, so much is: the exchanges that come before any event fit into it.
-const LEAST_BOUND: usize = 1024 * 1024;
 /// We hold a peer for dead that says nothing for so long.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(60);
 /// The service and its peers are told apart in its logs by this.
@@ -53,14 +52,15 @@ impl Connection {
         target: &ConnectionString,
         transport: &Transport,
     ) -> Result<Self, Failure> {
-        Self::open(target, transport, usize::MAX, &mut Trail::none()).await
+        let unread = Hold::alone(usize::MAX);
+        Self::open(target, transport, unread, &mut Trail::none()).await
     }
 
-    /// Connects and opens, without any claim yet. While `bound` bytes lie unread, no more is read.
+    /// Connects and opens, without any claim yet. While there is no room for more unread bytes, no more is read.
     async fn open(
         target: &ConnectionString,
         transport: &Transport,
-        bound: usize,
+        unread: Hold,
         trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
         let stream = transport::connect(target, transport, trail)
@@ -68,7 +68,7 @@ impl Connection {
             .map_err(Failure::Unreachable)?;
         trail.begin(Step::Amqp);
         let stream = BufReader::with_capacity(READ_BUFFER, stream);
-        let (leash, stream) = Leash::tie(stream, bound);
+        let (leash, stream) = Leash::tie(stream, unread);
         let (peer_idle, listener) = Listener::new();
         let stream = Guarded::new(stream, leash.clone(), listener);
         let cut = CutOnDrop(leash);
@@ -93,6 +93,7 @@ impl Connection {
     /// Connects, opens, and claims the hub that `config` names.
     pub(crate) async fn open_authorized(
         config: &Config,
+        unread: Hold,
         trail: &mut Trail<'_>,
     ) -> Result<Self, Failure> {
         let Config {
@@ -101,9 +102,8 @@ impl Connection {
             transport,
             ..
         } = config;
-        let bound = config.prefetch_bytes.max(LEAST_BOUND);
         let claim = Claim::prepare(connection_string, event_hub, trail).await?;
-        let mut connection = Self::open(connection_string, transport, bound, trail).await?;
+        let mut connection = Self::open(connection_string, transport, unread, trail).await?;
         trail.begin(Step::Token);
         connection.claim(claim).await?;
         Ok(connection)

@@ -401,6 +401,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::budget::Hold;
     use crate::receiver::encoding::walk::tests::{compound, map_section, nested, section, value};
 
     fn frame(kind: u8, channel: u8, body: &[u8]) -> Vec<u8> {
@@ -434,7 +435,7 @@ mod tests {
     /// What is read through the guard from a peer that says this, and why the stream ended.
     async fn read(bytes: &[u8], pieces: &[usize]) -> (Vec<u8>, Option<String>) {
         let (near, mut far) = duplex(bytes.len().max(1));
-        let (leash, stream) = Leash::tie(near, usize::MAX);
+        let (leash, stream) = Leash::tie(near, Hold::alone(usize::MAX));
         let mut stream = Guarded::new(stream, leash.clone(), Listener::new().1);
         far.write_all(bytes).await.unwrap();
         drop(far);

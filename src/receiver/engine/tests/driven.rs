@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::budget::Hold;
 use crate::receiver::engine::{Cause, Running};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -111,7 +112,7 @@ async fn driven(wire: usize, size: usize, bound: usize) -> Driven {
     let sent = Arc::new(AtomicUsize::new(0));
     #[expect(clippy::disallowed_methods, reason = "the other side, in a test")]
     let peer = tokio::spawn(serve(far, size, Arc::clone(&sent)));
-    let running = Running::start(near, options(), bound);
+    let running = Running::start(near, options(), Hold::alone(bound));
     running.opened().await.unwrap();
     let session = running.begin().await.unwrap();
     let link = running.attach(session, attach(0, 0)).await.unwrap();
@@ -229,7 +230,7 @@ async fn a_reader_that_does_not_read_is_not_read_ahead_of_without_end() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_is_kept_awake_though_nobody_reads() {
     let (near, mut far) = duplex(1 << 16);
-    let _running = Running::start(near, options(), 1000);
+    let _running = Running::start(near, options(), Hold::alone(1000));
     far.write_all(&Peer::open(Some(2000)).bytes).await.unwrap();
     let mut heard = Vec::new();
     let start = Instant::now();
@@ -284,7 +285,11 @@ impl AsyncWrite for Counted {
 async fn a_peer_that_plays_dead_is_waited_for_without_work_and_not_for_ever() {
     let (near, far) = duplex(1 << 16);
     let asked = Arc::new(AtomicUsize::new(0));
-    let running = Running::start(Counted(near, Arc::clone(&asked)), options(), 1000);
+    let running = Running::start(
+        Counted(near, Arc::clone(&asked)),
+        options(),
+        Hold::alone(1000),
+    );
     let start = Instant::now();
     let (opened, ()) = tokio::join!(running.opened(), async {
         // Whoever says goodbye meanwhile does not spin either.
@@ -301,7 +306,11 @@ async fn a_peer_that_plays_dead_is_waited_for_without_work_and_not_for_ever() {
 async fn a_goodbye_to_a_peer_that_plays_dead_costs_no_work() {
     let (near, mut far) = duplex(1 << 16);
     let asked = Arc::new(AtomicUsize::new(0));
-    let running = Running::start(Counted(near, Arc::clone(&asked)), options(), 1000);
+    let running = Running::start(
+        Counted(near, Arc::clone(&asked)),
+        options(),
+        Hold::alone(1000),
+    );
     far.write_all(&Peer::open(None).bytes).await.unwrap();
     running.opened().await.unwrap();
     let before = asked.load(Ordering::SeqCst);
@@ -313,7 +322,7 @@ async fn a_goodbye_to_a_peer_that_plays_dead_costs_no_work() {
 #[tokio::test]
 async fn a_dropped_connection_is_cut_and_its_waiters_are_told() {
     let (near, mut far) = duplex(1 << 16);
-    let running = Running::start(near, options(), 1000);
+    let running = Running::start(near, options(), Hold::alone(1000));
     let mut heard = Vec::new();
     let (opened, read) = tokio::join!(running.opened(), async {
         far.read_buf(&mut heard).await.unwrap();
@@ -327,7 +336,7 @@ async fn a_dropped_connection_is_cut_and_its_waiters_are_told() {
 #[tokio::test]
 async fn a_stream_that_ends_or_fails_is_told_as_it_is() {
     let (near, mut far) = duplex(1 << 16);
-    let running = Running::start(near, options(), 1000);
+    let running = Running::start(near, options(), Hold::alone(1000));
     far.write_all(&Peer::open(None).bytes).await.unwrap();
     running.opened().await.unwrap();
     drop(far);
