@@ -73,6 +73,11 @@ impl<P> Window<P> {
         self.in_flight.len() < self.events && self.bytes.has_room()
     }
 
+    /// The place of the first event that no checkpoint has passed.
+    pub(crate) fn first(&self) -> Option<&P> {
+        self.in_flight.front().map(|event| &event.place)
+    }
+
     /// How many events wait for a checkpoint to pass them.
     pub(crate) fn len(&self) -> usize {
         self.in_flight.len()
@@ -159,10 +164,12 @@ mod tests {
         let tickets: Vec<Ticket> = (5..9).map(|n| window.begin(position(n), 10)).collect();
         assert_eq!(sequence(window.complete(tickets[1])), None);
         assert_eq!(sequence(window.complete(tickets[2])), None);
+        assert_eq!(sequence(window.first().cloned()), Some(5));
         assert_eq!(sequence(window.complete(tickets[0])), Some(7));
         assert_eq!(window.len(), 1);
+        assert_eq!(sequence(window.first().cloned()), Some(8));
         assert_eq!(sequence(window.complete(tickets[3])), Some(8));
-        assert_eq!(window.len(), 0);
+        assert_eq!((window.len(), window.first()), (0, None));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::route::Routes;
 use crate::shutdown::Shutdown;
+use crate::standing::Standings;
 use sinks::Sinks;
 
 /// What the service may send ahead of the partitions, of all of them together, in bytes.
@@ -45,6 +46,8 @@ pub(crate) struct App {
     config: Config,
     at_start: AtStart,
     shutdown: Shutdown,
+    /// How its partitions stand; those that are found later join them.
+    standings: Arc<Standings>,
 }
 
 /// What a finished run did.
@@ -64,6 +67,9 @@ pub(crate) struct Summary {
     pub skipped: u64,
     /// Of them, events that were not delivered to every sink: they will be received again.
     pub left_behind: u64,
+    /// Events that the partitions had and that were not delivered to every sink, as far as the service has said; none
+    /// where it has not said it of each.
+    pub behind: Option<u64>,
     /// The sink that closed and so ended the run.
     pub closed_sink: Option<Arc<str>>,
 }
@@ -163,6 +169,7 @@ impl App {
             config,
             at_start,
             shutdown,
+            standings: Arc::default(),
         }
     }
 
@@ -202,6 +209,7 @@ impl App {
         };
         let forced = self.shutdown.force_token();
         forced.run_until_cancelled(duplicates.keep()).await;
+        summary.behind = self.standings.behind();
         summary.received = dispatcher.received();
         summary.undecodable = dispatcher.undecodable();
         summary.unrouted = dispatcher.unrouted();
@@ -429,6 +437,7 @@ impl App {
             None => None,
         };
         let receiver = receiver_of(hub, partition, start, &*shared.checkpoints).await?;
+        self.standings.add(Arc::clone(receiver.standing()));
         Ok(Some(Partition::new(
             Arc::clone(hub.source()),
             receiver,
@@ -535,5 +544,85 @@ async fn receiver_of(
             partition: partition.clone(),
             source,
         }),
+    }
+}
+
+#[cfg(feature = "emulator")]
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config;
+    use crate::emulator::{Emulator, Options};
+    use crate::event::SequenceNumber;
+    use crate::standing::{LinkState, Snapshot};
+
+    /// A daemon that reads this hub from its beginning into a file.
+    fn app(emulator: &Emulator, folder: &std::path::Path, shutdown: &Shutdown) -> App {
+        let text = format!(
+            "[[hub]]\nconnection_string = \"{}\"\nstart = \"earliest\"\n\
+             [[sink]]\nname = \"out\"\ntype = \"file\"\n\
+             directory = \"{}\"\npath = \"out.jsonl\"\n",
+            emulator.connection_string(),
+            folder.display()
+        );
+        let path = folder.join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = config::load(&path, []).unwrap();
+        App::new(config, AtStart::Fail, shutdown.clone())
+    }
+
+    #[tokio::test]
+    async fn how_its_partitions_stand_is_told_while_it_runs_and_afterwards() {
+        let options = Options {
+            partitions: 2,
+            ..Options::default()
+        };
+        let emulator = Emulator::start(options).await.unwrap();
+        for _ in 0..10 {
+            emulator.append_body(0, b"{}").unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let shutdown = Shutdown::new(Duration::from_secs(5));
+        let app = app(&emulator, folder.path(), &shutdown);
+        let standings = Arc::clone(&app.standings);
+        let all_is_delivered = async {
+            loop {
+                let all = standings.snapshot();
+                let is_attached = |one: &Snapshot| one.link.state == LinkState::Attached;
+                let is_done = all.first().is_some_and(|one| one.behind == Some(0));
+                if is_done && all.iter().all(is_attached) {
+                    shutdown.stop();
+                    return all;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let all_is_delivered = timeout(Duration::from_secs(30), all_is_delivered);
+        let (summary, all) = tokio::join!(app.run(|_| ()), all_is_delivered);
+        let all = all.unwrap();
+        let ids: Vec<&str> = all.iter().map(|one| one.partition.as_str()).collect();
+        assert_eq!(ids, ["0", "1"]);
+        let last = Some(SequenceNumber(9));
+        let busy = &all[0];
+        assert_eq!(busy.received, last);
+        assert_eq!(busy.completed, last);
+        assert_eq!(busy.last_enqueued, last);
+        assert!(busy.progressed.is_some() && busy.oldest.is_none());
+        let idle = &all[1];
+        assert_eq!(
+            (idle.received, idle.completed, idle.behind),
+            (None, None, None)
+        );
+        assert_eq!(
+            summary.unwrap().behind,
+            None,
+            "it is not known of the idle one"
+        );
+        let ended = LinkState::Ended { reason: None };
+        for one in standings.snapshot() {
+            assert_eq!(one.link.state, ended, "{}", one.partition);
+        }
     }
 }

@@ -110,6 +110,11 @@ impl PartitionId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What to sort by: numbers before other names, and in the order of their values.
+    pub(crate) fn numeric_first(&self) -> (u64, &str) {
+        (self.0.parse().unwrap_or(u64::MAX), &self.0)
+    }
 }
 
 impl From<&str> for PartitionId {
@@ -202,6 +207,16 @@ impl FromIterator<(String, serde_json::Value)> for Properties {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partitions_are_in_the_order_of_their_numbers() {
+        let mut ids = ["10", "b", "9", "a", "0"].map(PartitionId::new);
+        ids.sort_by(|a, b| a.numeric_first().cmp(&b.numeric_first()));
+        assert_eq!(
+            ids.each_ref().map(PartitionId::as_str),
+            ["0", "9", "10", "a", "b"]
+        );
+    }
 
     #[test]
     fn a_property_is_found_in_any_case() {

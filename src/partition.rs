@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -16,12 +17,13 @@ use crate::backoff::{Backoff, wait_until};
 use crate::budget::Budget;
 use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
 use crate::dispatcher::{Dispatched, Dispatcher};
-use crate::event::{Event, Source};
+use crate::event::{Event, Position, Source};
 use crate::message::Message;
 use crate::receiver::{Receiver, ReceiverError};
 use crate::replay::{Until, Within};
 use crate::shutdown::Shutdown;
 use crate::sink::Settled;
+use crate::standing::{Mark, Standing};
 use progress::Progress;
 
 /// One partition of one event hub, from its receiver to its checkpoint.
@@ -31,12 +33,29 @@ pub(crate) struct Partition {
     dispatcher: Arc<Dispatcher>,
     checkpoints: Arc<dyn CheckpointStore>,
     terms: Terms,
-    window: Window,
+    window: Window<Place>,
+    standing: Arc<Standing>,
     progress: Progress,
     /// The checkpoint that is being written.
     saving: Option<BoxFuture<'static, Result<(), CheckpointError>>>,
     /// The event that waits for room in the queue of a sink.
     waiting: Option<Dispatched>,
+}
+
+/// Where an event lies, and since when.
+#[derive(Debug)]
+struct Place {
+    position: Position,
+    enqueued_time: OffsetDateTime,
+}
+
+impl Place {
+    fn mark(&self) -> Mark {
+        Mark {
+            sequence_number: self.position.sequence_number,
+            enqueued_time: self.enqueued_time,
+        }
+    }
 }
 
 /// What a partition is held to.
@@ -90,6 +109,7 @@ impl Partition {
     ) -> Self {
         Self {
             source,
+            standing: Arc::clone(receiver.standing()),
             receiver,
             dispatcher,
             checkpoints,
@@ -114,6 +134,7 @@ impl Partition {
         // Who is forced does not even say goodbye: the service notices the end of the connection.
         let forced = shutdown.force_token();
         forced.run_until_cancelled(self.receiver.close()).await;
+        self.standing.ended(None, OffsetDateTime::now_utc());
         Ended {
             is_finished: matches!(received, Ok(End::Finished)),
             left_behind: self.window.len(),
@@ -176,9 +197,15 @@ impl Partition {
 
     fn begin(&mut self, event: Event, settle: &mpsc::Sender<Settled>) {
         tracing::trace!(partition = %event.partition, sequence_number = %event.sequence_number, "event received");
-        let position = event.position();
+        let place = Place {
+            position: event.position(),
+            enqueued_time: event.enqueued_time,
+        };
+        if self.window.len() == 0 {
+            self.standing.took_in(place.mark());
+        }
         let mut message = Message::decode(Arc::clone(&self.source), event);
-        let ticket = self.window.begin(position, message.size());
+        let ticket = self.window.begin(place, message.size());
         message.is_replay = self.terms.until.is_some();
         self.waiting = match self.dispatcher.dispatch(message, ticket, settle) {
             Dispatched::Done => None,
@@ -187,16 +214,20 @@ impl Partition {
     }
 
     fn complete(&mut self, batch: &mut Vec<Settled>) {
+        let before = self.window.len();
+        let mut last = None;
         for settled in batch.drain(..) {
             match settled {
-                Settled::Accepted(ticket) => {
-                    let before = self.window.len();
-                    if let Some(position) = self.window.complete(ticket) {
-                        self.progress.advance(position, before - self.window.len());
-                    }
-                }
+                Settled::Accepted(ticket) => last = self.window.complete(ticket).or(last),
                 Settled::Abandoned(ticket) => self.window.abandon(ticket),
             }
+        }
+        if let Some(last) = last {
+            let first_open = self.window.first().map(Place::mark);
+            let now = OffsetDateTime::now_utc();
+            self.standing.delivered(last.mark(), first_open, now);
+            self.progress
+                .advance(last.position, before - self.window.len());
         }
     }
 

@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "route",
             "shutdown",
             "sink",
+            "standing",
         ],
     ),
     ("backoff", &[]),
@@ -107,12 +108,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "replay",
             "shutdown",
             "sink",
+            "standing",
         ],
     ),
     ("pretty", &["context", "decoder", "event", "message"]),
     (
         "receiver",
-        &["causes", "backoff", "budget", "event", "secret", "tls"],
+        &[
+            "causes", "backoff", "budget", "event", "secret", "standing", "tls",
+        ],
     ),
     (
         "redrive",
@@ -136,6 +140,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "settings", "tls",
         ],
     ),
+    ("standing", &["event"]),
     ("telemetry", &[]),
     ("tls", &["durable"]),
 ];
@@ -156,7 +161,9 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.
-const PURE: &[&str] = &["ack", "budget", "context", "decoder", "replay", "route"];
+const PURE: &[&str] = &[
+    "ack", "budget", "context", "decoder", "replay", "route", "standing",
+];
 /// Single files of which the same is true.
 const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];
 /// What only the driver of the AMQP machine may name.

@@ -76,6 +76,7 @@ impl Run {
             duplicates = summary.duplicates,
             dead_lettered = summary.dead_lettered,
             skipped = summary.skipped,
+            behind = summary.behind,
             "stopped"
         );
         Ok(match summary {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::credit::Credit;
+use super::reading::RuntimeMetric;
 use super::seam::{Failure, Selector};
 use super::trail::Trail;
 use super::{Config, Extent, LastEvent, own, stock};
@@ -157,6 +158,14 @@ impl Link {
         match self {
             Self::Own(link) => link.receive().await,
             Self::Fe2o3(link) => link.receive().await,
+        }
+    }
+
+    /// What the service said of the partition's last event beside the last one received.
+    pub(super) fn metric(&self) -> Option<RuntimeMetric> {
+        match self {
+            Self::Own(link) => link.metric(),
+            Self::Fe2o3(link) => link.metric(),
         }
     }
 

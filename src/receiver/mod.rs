@@ -65,7 +65,7 @@ pub use transport::{
     ProxyServer, Transport, TransportKind,
 };
 
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::event::{PartitionId, Position, SequenceNumber, Source};
 
 /// Events that the service may send ahead of their reader, for each partition.
@@ -239,21 +239,17 @@ impl EventHub {
             let address = self.config.address();
             ReceiverError::judge(failure, &describe_hub(&self.config), &address)
         })?;
-        Ok(in_order(ids))
+        Ok(in_order(&ids))
     }
 
     /// A receiver for one partition. It connects when it is first asked for an event.
     pub fn receiver(&self, partition: PartitionId, start: StartPosition) -> Receiver {
-        Receiver::new(Arc::clone(&self.config), self.share(), partition, start)
+        Receiver::new(self, partition, start)
     }
 
     /// A receiver of the events after `position`, which was read before.
     pub fn receiver_after(&self, partition: PartitionId, position: Position) -> Receiver {
-        Receiver::after(Arc::clone(&self.config), self.share(), partition, position)
-    }
-
-    fn share(&self) -> Arc<Share> {
-        Share::new(&self.budget, self.config.prefetch_bytes)
+        Receiver::after(self, partition, position)
     }
 
     /// The last event of a partition, or none where it has none.
@@ -313,28 +309,16 @@ fn describe_partition(config: &Config, partition: &PartitionId) -> String {
 }
 
 /// Partitions in the order of their numbers, each once.
-fn in_order(mut ids: Vec<String>) -> Vec<PartitionId> {
-    ids.sort_by(|a, b| numeric_first(a).cmp(&numeric_first(b)));
+fn in_order(ids: &[String]) -> Vec<PartitionId> {
+    let mut ids: Vec<PartitionId> = ids.iter().map(|id| PartitionId::new(id)).collect();
+    ids.sort_by(|a, b| a.numeric_first().cmp(&b.numeric_first()));
     ids.dedup();
-    ids.iter().map(|id| PartitionId::new(id)).collect()
-}
-
-/// Numbers before other names, and in the order of their values.
-fn numeric_first(id: &str) -> (u64, &str) {
-    (id.parse().unwrap_or(u64::MAX), id)
+    ids
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn partition_ids_are_in_the_order_of_their_numbers() {
-        let ids = ["10", "b", "9", "a", "0", "9"].map(str::to_owned);
-        let ordered = in_order(ids.to_vec());
-        let ordered: Vec<&str> = ordered.iter().map(PartitionId::as_str).collect();
-        assert_eq!(ordered, ["0", "9", "10", "a", "b"]);
-    }
 
     #[test]
     fn a_hub_tells_where_its_events_come_from() {

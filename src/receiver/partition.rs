@@ -15,14 +15,16 @@ use super::engines::{Connection, Link};
 use super::error::{ReceiverError, Retry};
 use super::lost::LostPosition;
 use super::position::StartPosition;
+use super::reading::RuntimeMetric;
 use super::resume::{By, Place, Resume};
 use super::seam::{Failure, Selector};
 use super::watch::{Verdict, Watch};
-use super::{Config, LastEvent, describe_partition};
+use super::{Config, EventHub, LastEvent, describe_partition};
 use crate::backoff::Backoff;
 use crate::budget::{Budget, Share};
 use crate::causes::Causes;
 use crate::event::{Event, PartitionId, Position, SequenceNumber};
+use crate::standing::{LastEnqueued, Mark, Standing};
 
 /// The first delay before a lost partition is looked for again, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -40,6 +42,10 @@ pub struct Receiver {
     state: State,
     resume: Resume,
     continuity: Continuity,
+    /// How far it has come, for whoever wants to know.
+    standing: Arc<Standing>,
+    /// What the service said last of the partition's last event.
+    metric: Option<RuntimeMetric>,
     /// How much may lie ahead of it.
     share: Arc<Share>,
     credit: Credit,
@@ -66,6 +72,8 @@ pub struct Receiver {
 struct Told {
     reason: String,
     at: Instant,
+    /// When it began.
+    since: Instant,
     /// How often it came since.
     again: u32,
     /// True once it was told that it is over.
@@ -100,17 +108,18 @@ struct Opened {
 }
 
 impl Receiver {
-    pub(super) fn new(
-        config: Arc<Config>,
-        share: Arc<Share>,
-        partition: PartitionId,
-        start: StartPosition,
-    ) -> Self {
+    pub(super) fn new(hub: &EventHub, partition: PartitionId, start: StartPosition) -> Self {
+        let config = &hub.config;
+        let share = Share::new(&hub.budget, config.prefetch_bytes);
+        let source = Arc::clone(&hub.source);
+        let standing = Standing::new(source, partition.clone(), OffsetDateTime::now_utc());
         Self {
-            object: describe_partition(&config, &partition),
+            object: describe_partition(config, &partition),
+            standing: Arc::new(standing),
+            metric: None,
             credit: Credit::new(config.prefetch_events, Arc::clone(&share)),
             share,
-            config,
+            config: Arc::clone(config),
             partition,
             state: State::Detached,
             resume: Resume::new(start),
@@ -128,13 +137,9 @@ impl Receiver {
     }
 
     /// One that goes on where another has stopped.
-    pub(super) fn after(
-        config: Arc<Config>,
-        share: Arc<Share>,
-        partition: PartitionId,
-        position: Position,
-    ) -> Self {
-        let mut receiver = Self::new(config, share, partition, StartPosition::Earliest);
+    pub(super) fn after(hub: &EventHub, partition: PartitionId, position: Position) -> Self {
+        let mut receiver = Self::new(hub, partition, StartPosition::Earliest);
+        receiver.standing.goes_on_after(position.sequence_number);
         receiver.continuity = Continuity::after(position.sequence_number);
         receiver.resume.go_on_after(position);
         receiver
@@ -143,6 +148,11 @@ impl Receiver {
     /// The partition it reads.
     pub fn partition(&self) -> &PartitionId {
         &self.partition
+    }
+
+    /// How the partition stands. What it knows of deliveries is up to whoever gets the events.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// The next event, after as long a wait as it takes. Connects where there is no connection, and
@@ -222,22 +232,28 @@ impl Receiver {
             Ok(last) => last,
             Err(failure) => return self.lost(failure),
         };
-        let behind = last.map_or(0, |last| {
-            let behind = self.resume.behind(&last, self.first_asked);
+        let behind = last.as_ref().map_or(0, |last| {
+            let behind = self.resume.behind(last, self.first_asked);
             self.first_asked
                 .get_or_insert(last.position.sequence_number);
             behind
         });
+        let last = last.map(|last| Mark {
+            sequence_number: last.position.sequence_number,
+            enqueued_time: last.enqueued_time,
+        });
+        let now = OffsetDateTime::now_utc();
+        self.standing.asked(last, behind == 0, now);
         tracing::debug!(partition = %self.partition, behind, "quiet for a while");
         match self.watch.judge(behind) {
             Verdict::Fine => Ok(()),
             Verdict::Stuck => self.lost(Failure::Lost(format!(
                 "it has {behind} events, of which none has come for a minute"
             ))),
-            Verdict::Hopeless => Err(ReceiverError::Stuck {
+            Verdict::Hopeless => Err(self.given_up(ReceiverError::Stuck {
                 object: self.object.clone(),
                 behind,
-            }),
+            })),
         }
     }
 
@@ -246,12 +262,22 @@ impl Receiver {
         if let State::Attached { link, .. } = self.state {
             link.close().await;
         }
+        self.standing.ended(None, OffsetDateTime::now_utc());
+    }
+
+    fn given_up(&self, error: ReceiverError) -> ReceiverError {
+        let reason = Causes(&error).to_string();
+        self.standing
+            .ended(Some(&reason), OffsetDateTime::now_utc());
+        error
     }
 
     fn open(&mut self) -> Pin<Box<dyn Future<Output = Opened> + Send>> {
         let config = Arc::clone(&self.config);
         let partition = self.partition.clone();
-        let place = self.resume.place(OffsetDateTime::now_utc());
+        let now = OffsetDateTime::now_utc();
+        self.standing.connecting(now);
+        let place = self.resume.place(now);
         let credit = self.credit.renewed();
         let share = Arc::clone(&self.share);
         let is_outranked = self.is_outranked;
@@ -277,6 +303,8 @@ impl Receiver {
     fn opened(&mut self, opened: Opened) -> Result<(), ReceiverError> {
         self.state = State::Detached;
         if let Some(selector) = opened.pinned {
+            // At the end of the partition nothing is left to come.
+            self.standing.asked(None, true, OffsetDateTime::now_utc());
             self.resume.pin(selector);
         }
         match opened.link {
@@ -292,6 +320,7 @@ impl Receiver {
         self.continuity.attached();
         self.is_outranked = false;
         self.watch.attached();
+        self.standing.attached(OffsetDateTime::now_utc());
         self.state = State::Attached {
             link,
             since: Instant::now(),
@@ -300,7 +329,8 @@ impl Receiver {
         self.attached = self.attached.saturating_add(1);
         if let Some(told) = self.told.as_mut().filter(|told| !told.is_over) {
             told.is_over = true;
-            tracing::info!(partition = %self.partition, after, failures = told.again + 1, "partition attached again");
+            let (failures, lost_for) = (told.again + 1, told.since.elapsed());
+            tracing::info!(partition = %self.partition, after, failures, ?lost_for, "partition attached again");
         } else if self.attached == 1 {
             tracing::info!(partition = %self.partition, after, "partition attached");
         } else {
@@ -328,9 +358,31 @@ impl Receiver {
         }
         self.resume.take(&event);
         self.watch.heard();
+        let last_enqueued = self.last_enqueued();
+        self.standing.received(event.sequence_number, last_enqueued);
+        self.tell_backlog();
         self.has_worked();
         self.malformed = false;
         Ok(Some(event))
+    }
+
+    /// What the service says beside the event that has just come, unless it has said just that before.
+    fn last_enqueued(&mut self) -> Option<LastEnqueued> {
+        let State::Attached { link, .. } = &self.state else {
+            return None;
+        };
+        let metric = link.metric();
+        let is_new = std::mem::replace(&mut self.metric, metric) != metric;
+        metric.filter(|_| is_new).map(RuntimeMetric::last_enqueued)
+    }
+
+    /// The first event after a loss that was told says what has piled up meanwhile; where nothing has, that the link
+    /// is attached again was all there is to say.
+    fn tell_backlog(&self) {
+        let behind = self.told.as_ref().and_then(|_| self.standing.to_come());
+        if let Some(behind) = behind.filter(|behind| *behind > 0) {
+            tracing::info!(partition = %self.partition, behind, "partition read again");
+        }
     }
 
     /// Why the event with this number is not taken, and another link is needed; none where it is.
@@ -385,21 +437,28 @@ impl Receiver {
         tracing::warn!(partition = %self.partition, "{what}; reading it from its beginning");
         self.resume.restart();
         self.continuity.restarted();
+        self.begins_anew();
         Ok(())
     }
 
     /// The place where reading should go on does not exist, because of `what`: the configuration says what now.
     fn go_elsewhere(&mut self, what: String) -> Result<String, ReceiverError> {
         let LostPosition::From(start) = &self.config.lost_position else {
-            return Err(ReceiverError::PositionLost {
+            return Err(self.given_up(ReceiverError::PositionLost {
                 object: self.object.clone(),
                 reason: what,
-            });
+            }));
         };
         tracing::warn!(partition = %self.partition, "{what}; going on from {start}");
         self.resume.begin_at(start.clone());
         self.is_elsewhere = true;
+        self.begins_anew();
         Ok(what)
+    }
+
+    fn begins_anew(&mut self) {
+        self.metric = None;
+        self.standing.begins_anew();
     }
 
     fn has_worked(&mut self) {
@@ -436,7 +495,7 @@ impl Receiver {
         self.is_outranked |= matches!(error, ReceiverError::Outranked { .. });
         let delay = self.backoff.next_delay(fastrand::f64());
         let Some(delay) = self.verdict(&error).wait(delay) else {
-            return Err(error);
+            return Err(self.given_up(error));
         };
         self.tell_loss(&error, delay);
         self.state = State::Waiting(Box::pin(sleep(delay)));
@@ -479,6 +538,7 @@ impl Receiver {
 
     fn tell_loss(&mut self, error: &ReceiverError, delay: Duration) {
         let reason = Causes(error).to_string();
+        self.standing.waits(&reason, OffsetDateTime::now_utc());
         let partition = &self.partition;
         if let Some(told) = self.told.as_mut().filter(|told| told.reason == reason) {
             told.again += 1;
@@ -492,9 +552,12 @@ impl Receiver {
             return;
         }
         tracing::warn!(%partition, "partition lost: {reason}; reconnecting in {delay:.1?}");
+        let before = self.told.take().filter(|told| !told.is_over);
+        let since = before.map_or_else(Instant::now, |told| told.since);
         self.told = Some(Told {
             reason,
             at: Instant::now(),
+            since,
             again: 0,
             is_over: false,
         });

@@ -35,9 +35,15 @@ pub(super) fn properties(name: &str, config: &Config) -> Fields {
     properties
 }
 
-/// Offsets of hubs that are replicated are understood.
+/// What is understood: the offsets of hubs that are replicated, and the receiver runtime metric, by which the service
+/// tells with each event how far the partition goes. That is 160 bytes or so more for an event of some thousands, and
+/// how far a partition is behind is known exactly and at any time, without one request to `$management` for it; the
+/// service's own SDKs call it the better bargain. A service that does not know it leaves it out.
 pub(super) fn capabilities() -> Vec<Symbol> {
-    vec![Symbol::from("com.microsoft:georeplication")]
+    vec![
+        Symbol::from("com.microsoft:georeplication"),
+        Symbol::from("com.microsoft:enable-receiver-runtime-metric"),
+    ]
 }
 
 /// Which partition, and from where on.

@@ -12,7 +12,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::encoding::Flaw;
 use super::seam::Failure;
-use crate::event::{Body, Event};
+use crate::event::{Body, Event, SequenceNumber};
+use crate::standing::{LastEnqueued, Mark};
 
 /// What an event weighs beside its body and properties, in bytes, for credit to reckon with.
 const OVERHEAD: usize = 256;
@@ -25,6 +26,45 @@ pub(super) fn weight(event: &Event) -> usize {
         .map(|(name, value)| name.len() + value.as_str().map_or(16, str::len))
         .sum();
     OVERHEAD + properties + event.body.bytes().len()
+}
+
+/// What the service says beside an event of the last one in the partition, as it says it: most often the same again.
+///
+/// Source: the delivery annotations that Microsoft's SDKs read, `last_enqueued_*` and
+/// `runtime_info_retrieval_time_utc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RuntimeMetric {
+    sequence_number: i64,
+    /// In milliseconds since the epoch.
+    enqueued_time: i64,
+    /// In milliseconds since the epoch.
+    retrieval_time: i64,
+}
+
+impl RuntimeMetric {
+    /// None where the service does not say all of it.
+    pub(super) fn new(
+        sequence_number: Option<i64>,
+        enqueued_time: Option<i64>,
+        retrieval_time: Option<i64>,
+    ) -> Option<Self> {
+        Some(Self {
+            sequence_number: sequence_number?,
+            enqueued_time: enqueued_time?,
+            retrieval_time: retrieval_time?,
+        })
+    }
+
+    /// What it means.
+    pub(super) fn last_enqueued(self) -> LastEnqueued {
+        LastEnqueued {
+            mark: Mark {
+                sequence_number: SequenceNumber(self.sequence_number),
+                enqueued_time: enqueued_time(Some(self.enqueued_time)),
+            },
+            as_of: enqueued_time(Some(self.retrieval_time)),
+        }
+    }
 }
 
 /// A message that nobody could go on from.

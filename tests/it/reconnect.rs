@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::hub::Hub;
-use crate::world::bodies;
+use crate::world::{bodies, daemon, file};
 
 #[test]
 fn a_hub_that_comes_back_is_read_on_without_loss_or_repetition() {
@@ -85,4 +85,27 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
         hub.emulator().drop_connections();
     }
     assert_eq!(seen.len(), 500);
+}
+
+#[test]
+fn what_has_piled_up_while_a_partition_was_away_is_told_with_its_first_event() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "3"]);
+    let file = file(&format!(
+        "[[hub]]\nconnection_string = \"{}\"\nstart = \"earliest\"\n\
+         [[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
+        hub.connection_string()
+    ));
+    let mut program = daemon(&file, &[]);
+    program.documents(3);
+    hub.emulator().refuse_tokens();
+    hub.emulator().drop_connections();
+    program.says("partition lost");
+    for _ in 0..20 {
+        hub.emulator().append_body(0, b"{}").unwrap();
+    }
+    hub.emulator().accept_tokens();
+    program.says("partition attached again");
+    program.says("partition read again partition=0 behind=19");
+    program.documents(20);
 }

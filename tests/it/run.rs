@@ -25,7 +25,9 @@ fn the_daemon_delivers_until_it_is_told_to_stop() {
     program.signal("TERM");
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("stopped"), "{}", ended.stderr);
+    let mut lines = ended.stderr.lines();
+    let stopped = lines.find(|line| line.contains("stopped received=100"));
+    assert!(stopped.unwrap().ends_with(" behind=0"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("SAS_KEY_VALUE"), "{}", ended.stderr);
 }
 
@@ -46,6 +48,8 @@ fn a_second_signal_does_not_wait_for_a_reader_that_does_not_read() {
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(75), "{}", ended.stderr);
     assert!(ended.stderr.contains("left behind"), "{}", ended.stderr);
+    let stopped = ended.stderr.lines().find(|line| line.contains(" behind="));
+    assert!(!stopped.unwrap().ends_with(" behind=0"), "{}", ended.stderr);
     drop(unread);
 }
 

@@ -22,6 +22,7 @@ macro_rules! suite {
             include!("storm.rs");
             include!("peers.rs");
             include!("budget.rs");
+            include!("standing.rs");
         }
     };
 }

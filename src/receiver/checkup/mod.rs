@@ -147,7 +147,7 @@ impl Checkup<'_> {
         let asked = connection.partition_ids(&self.config.event_hub).await;
         match asked {
             Ok(ids) => {
-                let partitions = super::in_order(ids);
+                let partitions = super::in_order(&ids);
                 let fact = match partitions.len() {
                     1 => "1 partition".to_owned(),
                     several => format!("{several} partitions"),

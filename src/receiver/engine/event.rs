@@ -16,7 +16,7 @@ use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber}
 use crate::receiver::encoding::Flaw;
 use crate::receiver::encoding::constructor::{DESCRIBED, width};
 use crate::receiver::encoding::cursor::Cursor;
-use crate::receiver::reading;
+use crate::receiver::reading::{self, RuntimeMetric};
 use crate::receiver::seam::Failure;
 
 /// So many properties are looked through for a name one by one; of more, an index is made.
@@ -43,6 +43,15 @@ pub(in crate::receiver) fn read(
         properties: properties(message).map_err(reading::broken)?,
         body: body(message.body()),
     })
+}
+
+/// What the service says of the last event in the partition, where it was asked to.
+pub(in crate::receiver) fn metric(message: &Message) -> Option<RuntimeMetric> {
+    RuntimeMetric::new(
+        message.last_enqueued_sequence_number(),
+        message.last_enqueued_time(),
+        message.runtime_info_retrieval_time(),
+    )
 }
 
 fn body(body: message::Body) -> Body {

@@ -50,12 +50,21 @@ pub enum Body {
 
 #[derive(Debug, Default)]
 struct Sections {
+    metric: Metric,
     message_annotations: Option<Span>,
     annotations: Annotations,
     properties: Option<Span>,
     content_type: Option<Span>,
     application_properties: Option<Entries>,
     body: Parts,
+}
+
+/// The annotations that the service gives a delivery, where it was asked for the receiver runtime metric.
+#[derive(Debug, Default)]
+struct Metric {
+    sequence_number: Option<i64>,
+    enqueued_time: Option<i64>,
+    retrieval_time: Option<i64>,
 }
 
 /// The annotations that the service gives an event.
@@ -128,6 +137,22 @@ impl Message {
     pub fn partition_key(&self) -> Option<&str> {
         let span = self.sections.annotations.partition_key?;
         Some(self.text(span))
+    }
+
+    /// The delivery annotation `last_enqueued_sequence_number`, where it is a long or an int.
+    pub fn last_enqueued_sequence_number(&self) -> Option<i64> {
+        self.sections.metric.sequence_number
+    }
+
+    /// The delivery annotation `last_enqueued_time_utc`, where it is a timestamp: milliseconds since the epoch.
+    pub fn last_enqueued_time(&self) -> Option<i64> {
+        self.sections.metric.enqueued_time
+    }
+
+    /// The delivery annotation `runtime_info_retrieval_time_utc`, where it is a timestamp: milliseconds since the
+    /// epoch.
+    pub fn runtime_info_retrieval_time(&self) -> Option<i64> {
+        self.sections.metric.retrieval_time
     }
 
     /// The property `content-type`.
@@ -210,7 +235,11 @@ impl Sections {
         while !cursor.is_empty() {
             let code = cursor.descriptor()?;
             match code {
-                HEADER | DELIVERY_ANNOTATIONS | FOOTER => cursor.skip()?,
+                HEADER | FOOTER => cursor.skip()?,
+                // Nothing depends on them: what cannot be read of them is none.
+                DELIVERY_ANNOTATIONS => {
+                    sections.metric = Metric::read(cursor.value()?).unwrap_or_default();
+                }
                 MESSAGE_ANNOTATIONS => sections.message_annotations(&mut cursor)?,
                 PROPERTIES => sections.properties(&mut cursor)?,
                 APPLICATION_PROPERTIES => {
@@ -257,6 +286,26 @@ impl Sections {
             }
         }
         fields.ended()
+    }
+}
+
+impl Metric {
+    fn read(annotations: &[u8]) -> Result<Self, Flaw> {
+        let (mut entries, count) = Cursor::new(annotations).map()?;
+        let mut metric = Self::default();
+        for _ in 0..count / 2 {
+            let name = name(entries.value()?);
+            let value = entries.value()?;
+            match name {
+                Some(b"last_enqueued_sequence_number") => metric.sequence_number = integer(value)?,
+                Some(b"last_enqueued_time_utc") => metric.enqueued_time = timestamp(value)?,
+                Some(b"runtime_info_retrieval_time_utc") => {
+                    metric.retrieval_time = timestamp(value)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(metric)
     }
 }
 

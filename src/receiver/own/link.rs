@@ -11,7 +11,7 @@ use super::connection::Connection;
 use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::engine::{Delivery, LinkId, Message, event};
-use crate::receiver::reading::{broken, weight};
+use crate::receiver::reading::{RuntimeMetric, broken, weight};
 use crate::receiver::seam::{Failure, Selector};
 use crate::receiver::step::MAX_MESSAGE_SIZE;
 use crate::receiver::{Config, LastEvent, place};
@@ -25,6 +25,7 @@ pub(crate) struct Link {
     credit: Credit,
     /// What was fetched and not taken yet.
     fetched: VecDeque<Delivery>,
+    metric: Option<RuntimeMetric>,
 }
 
 impl Link {
@@ -45,6 +46,7 @@ impl Link {
             partition: partition.clone(),
             credit,
             fetched: VecDeque::new(),
+            metric: None,
         })
     }
 
@@ -67,7 +69,13 @@ impl Link {
         let message = Message::read(delivery.message).map_err(broken)?;
         let event = event::read(&self.partition, &message)?;
         self.credit.take(weight(&event));
+        self.metric = event::metric(&message);
         Ok(event)
+    }
+
+    /// What the service said of the partition's last event beside the last one received.
+    pub(crate) fn metric(&self) -> Option<RuntimeMetric> {
+        self.metric
     }
 
     /// The last event that the partition has; none where it keeps none.

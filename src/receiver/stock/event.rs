@@ -10,7 +10,7 @@ use fe2o3_amqp::types::messaging::{
 use fe2o3_amqp::types::primitives::{LazyValue, Value};
 
 use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber};
-use crate::receiver::reading;
+use crate::receiver::reading::{self, RuntimeMetric};
 use crate::receiver::seam::Failure;
 
 pub(super) use crate::receiver::reading::weight;
@@ -36,16 +36,38 @@ pub(super) fn read(
     })
 }
 
+/// What the service says of the last event in the partition, where it was asked to.
+pub(super) fn metric<B>(message: &Message<B>) -> Option<RuntimeMetric> {
+    let annotations = &message.delivery_annotations.as_ref()?.0;
+    let annotation = |name: &'static str| annotations.get(&name as &dyn AnnotationKey);
+    let time = |name| match annotation(name) {
+        Some(Value::Timestamp(time)) => Some(time.milliseconds()),
+        _ => None,
+    };
+    RuntimeMetric::new(
+        annotation("last_enqueued_sequence_number").and_then(integer),
+        time("last_enqueued_time_utc"),
+        time("runtime_info_retrieval_time_utc"),
+    )
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Long(number) => Some(*number),
+        Value::Int(number) => Some(i64::from(*number)),
+        _ => None,
+    }
+}
+
 fn annotation<'a>(annotations: &'a MessageAnnotations, name: &'static str) -> Option<&'a Value> {
     annotations.0.get(&name as &dyn AnnotationKey)
 }
 
 fn sequence_number(annotations: &MessageAnnotations) -> Result<SequenceNumber, Failure> {
-    match annotation(annotations, "x-opt-sequence-number") {
-        Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
-        Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-        _ => Err(reading::no_sequence_number()),
-    }
+    let number = annotation(annotations, "x-opt-sequence-number").and_then(integer);
+    number
+        .map(SequenceNumber)
+        .ok_or_else(reading::no_sequence_number)
 }
 
 fn offset(annotations: &MessageAnnotations) -> Result<Offset, Failure> {

@@ -20,6 +20,7 @@ use super::connection::{Connection, CutOnDrop};
 use super::{event, failure};
 use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
+use crate::receiver::reading::RuntimeMetric;
 use crate::receiver::seam::{Failure, Selector};
 use crate::receiver::step::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, step};
 use crate::receiver::{Config, LastEvent, place};
@@ -34,6 +35,7 @@ pub(crate) struct Link {
     connection: Connection,
     partition: PartitionId,
     credit: Credit,
+    metric: Option<RuntimeMetric>,
     failure: Option<Failure>,
 }
 
@@ -73,6 +75,7 @@ impl Link {
             connection,
             partition: partition.clone(),
             credit,
+            metric: None,
             failure: None,
         })
     }
@@ -92,6 +95,11 @@ impl Link {
         Err(cause
             .or_else(|| self.failure.take())
             .unwrap_or_else(failure::vague))
+    }
+
+    /// What the service said of the partition's last event beside the last one received.
+    pub(crate) fn metric(&self) -> Option<RuntimeMetric> {
+        self.metric
     }
 
     /// The last event that the partition has; none where it keeps none.
@@ -134,7 +142,9 @@ impl Link {
             self.credit.grant(credit);
         }
         let delivery = self.next_delivery().await?;
-        let event = event::read(&self.partition, delivery.into_message())?;
+        let message = delivery.into_message();
+        self.metric = event::metric(&message);
+        let event = event::read(&self.partition, message)?;
         let weight = event::weight(&event);
         self.credit.take(weight);
         self.cut.0.took(weight);

@@ -74,6 +74,48 @@ fn a_time_is_a_timestamp_and_a_key_a_string() {
 }
 
 #[test]
+fn what_the_service_says_of_the_last_event_is_read_where_it_can_be() {
+    let key = |name: &str| {
+        let size = u8::try_from(name.len()).unwrap();
+        [&[0xa3, size][..], name.as_bytes()].concat()
+    };
+    let number = key("last_enqueued_sequence_number");
+    let time = key("last_enqueued_time_utc");
+    let retrieved = key("runtime_info_retrieval_time_utc");
+    let check = |annotations: &[u8], expected: [Option<i64>; 3]| {
+        let message = read(&section(0x71, annotations)).unwrap();
+        let said = [
+            message.last_enqueued_sequence_number(),
+            message.last_enqueued_time(),
+            message.runtime_info_retrieval_time(),
+        ];
+        assert_eq!(said, expected, "{annotations:02x?}");
+    };
+    let seven = b"\x83\0\0\0\0\0\0\0\x07";
+    let offset = key("last_enqueued_offset");
+    let all: &[&[u8]] = &[
+        &number,
+        b"\x55\x09",
+        &offset,
+        b"\xa1\x0270",
+        &time,
+        seven,
+        &retrieved,
+        seven,
+    ];
+    check(&map(all), [Some(9), Some(7), Some(7)]);
+    check(
+        &map(&[&time, b"\x55\x07", &number, b"\x54\x09"]),
+        [Some(9), None, None],
+    );
+    check(&map(&[]), [None; 3]);
+    // Nothing depends on them: the event is one all the same.
+    check(b"\x40", [None; 3]);
+    check(&list(&[b"\x40"]), [None; 3]);
+    check(&map(&[&number]), [None; 3]);
+}
+
+#[test]
 fn annotations_are_found_among_others_and_the_last_of_a_name_counts() {
     let name = b"\xb3\0\0\0\x0cx-opt-offset";
     let others: &[&[u8]] = &[

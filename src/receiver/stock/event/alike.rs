@@ -19,19 +19,26 @@ use crate::receiver::encoding::walk::{Subject, Walk};
 use crate::receiver::engine;
 
 /// What becomes of a message on its way through the guard and the crate, unless one of them refuses it.
-fn stock(bytes: &[u8]) -> Option<Result<Event, Failure>> {
+fn stock(bytes: &[u8]) -> Option<(Result<Event, Failure>, Option<RuntimeMetric>)> {
     let mut bytes = bytes.to_vec();
     let mut walk = Walk::new(Subject::Message, bytes.len() as u64);
     walk.feed(&mut bytes).ok()?;
     walk.is_whole().then_some(())?;
     let reader = serde_amqp::read::SliceReader::new(&bytes);
     let message = AmqpBody::<LazyValue>::decode_message_from_reader(reader);
-    Some(read(&PartitionId::new("0"), message.ok()?))
+    let message = message.ok()?;
+    let metric = metric(&message);
+    Some((read(&PartitionId::new("0"), message), metric))
 }
 
 fn own(bytes: &[u8]) -> Result<Event, Failure> {
     let message = engine::Message::read(Bytes::copy_from_slice(bytes));
     engine::event::read(&PartitionId::new("0"), &message.map_err(reading::broken)?)
+}
+
+fn own_metric(bytes: &[u8]) -> Option<RuntimeMetric> {
+    let message = engine::Message::read(Bytes::copy_from_slice(bytes)).ok()?;
+    engine::event::metric(&message)
 }
 
 /// No body is longer than what it came in.
@@ -45,10 +52,11 @@ fn check_length(bytes: &[u8]) {
 fn check(bytes: &[u8]) {
     check_length(bytes);
     let own = own(bytes);
-    if let Some(stock) = stock(bytes)
+    if let Some((stock, metric)) = stock(bytes)
         && !has_bodies_of_two_kinds(bytes)
     {
         assert_eq!(format!("{own:?}"), format!("{stock:?}"));
+        assert_eq!(own_metric(bytes), metric);
     }
 }
 
@@ -146,6 +154,40 @@ fn annotations() -> impl Strategy<Value = MessageAnnotations> {
     })
 }
 
+/// Those of the receiver runtime metric, or nearly.
+fn delivery_annotations() -> impl Strategy<Value = DeliveryAnnotations> {
+    let names = prop_oneof![
+        Just("last_enqueued_sequence_number"),
+        Just("last_enqueued_time_utc"),
+        Just("last_enqueued_offset"),
+    ];
+    (any::<bool>(), vec((names, annotation_value()), 0..4)).prop_map(|(is_whole, entries)| {
+        let mut annotations = match is_whole {
+            true => metric_of(9),
+            false => DeliveryAnnotations::default(),
+        };
+        for (name, value) in entries {
+            annotations.0.insert(name.into(), value);
+        }
+        annotations
+    })
+}
+
+fn metric_of(number: i64) -> DeliveryAnnotations {
+    let time = |milliseconds| Value::Timestamp(Timestamp::from_milliseconds(milliseconds));
+    let mut annotations = DeliveryAnnotations::default();
+    let entries = [
+        ("last_enqueued_sequence_number", Value::Long(number)),
+        ("last_enqueued_offset", Value::String("900".into())),
+        ("last_enqueued_time_utc", time(1_000)),
+        ("runtime_info_retrieval_time_utc", time(2_000)),
+    ];
+    for (name, value) in entries {
+        annotations.0.insert(name.into(), value);
+    }
+    annotations
+}
+
 fn amqp_properties() -> impl Strategy<Value = AmqpProperties> {
     (
         option::of("[a-z/]{0,20}"),
@@ -184,21 +226,24 @@ fn body() -> impl Strategy<Value = AmqpBody<Value>> {
 
 fn messages() -> impl Strategy<Value = Message<AmqpBody<Value>>> {
     let parts = (
-        any::<[bool; 3]>(),
+        any::<[bool; 2]>(),
+        option::of(delivery_annotations()),
         option::weighted(0.9, annotations()),
         option::of(amqp_properties()),
         option::of(application_properties()),
         body(),
     );
     parts.prop_map(
-        |(others, message_annotations, properties, application, body)| Message {
-            header: others[0].then(Header::default),
-            delivery_annotations: others[1].then(DeliveryAnnotations::default),
-            message_annotations,
-            properties,
-            application_properties: application,
-            body,
-            footer: others[2].then(Footer::default),
+        |(others, delivery_annotations, message_annotations, properties, application, body)| {
+            Message {
+                header: others[0].then(Header::default),
+                delivery_annotations,
+                message_annotations,
+                properties,
+                application_properties: application,
+                body,
+                footer: others[1].then(Footer::default),
+            }
         },
     )
 }
@@ -222,6 +267,7 @@ fn plain() -> Message<AmqpBody<Value>> {
     let properties = AmqpProperties::builder().content_type("a/b").build();
     let data: Vec<Data> = vec![b"one".to_vec().into(), b"two".to_vec().into()];
     Message {
+        delivery_annotations: Some(metric_of(9)),
         message_annotations: Some(annotations),
         properties: Some(properties),
         application_properties: Some(application),
@@ -232,8 +278,12 @@ fn plain() -> Message<AmqpBody<Value>> {
 #[test]
 fn a_plain_message_is_the_same_event_to_both() {
     let bytes = encoded(plain());
-    let event = stock(&bytes).unwrap().unwrap();
-    assert_eq!(event.body.bytes(), b"onetwo");
+    let (event, metric) = stock(&bytes).unwrap();
+    assert_eq!(event.unwrap().body.bytes(), b"onetwo");
+    assert_eq!(
+        metric,
+        RuntimeMetric::new(Some(9), Some(1_000), Some(2_000))
+    );
     check(&bytes);
 }
 
