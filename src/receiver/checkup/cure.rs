@@ -155,6 +155,16 @@ fn of_the_service(step: Step, error: &ReceiverError, config: &Config) -> String 
 fn of_the_credential(reason: &str, config: &Config) -> String {
     let reason = reason.to_ascii_lowercase();
     let says = |word: &str| reason.contains(word);
+    if says("ip has been prevented") {
+        return "let the address of this machine through in the networking settings of the namespace, or come by \
+                its private endpoint; the credential may be right"
+            .to_owned();
+    }
+    if says("localauthdisabled") {
+        return "the namespace takes no keys and no signatures: open it with an identity of Microsoft Entra ID, \
+                namespace and credential in [[hub]]"
+            .to_owned();
+    }
     match config.connection_string.credential() {
         Credential::SharedAccessKey { name, .. } => match () {
             () if says("claim") => format!(
@@ -297,6 +307,16 @@ mod tests {
             (&key, expired, "set the clock"),
             (&key, claim, "give the policy \"policy\" the claim Listen"),
             (&key, audience, "a connection string of this hub"),
+            (
+                &key,
+                "Ip has been prevented to connect to the endpoint",
+                "let the address of this machine through",
+            ),
+            (
+                &given,
+                "LocalAuthDisabled: Authorization failed because SAS authentication has been disabled",
+                "an identity of Microsoft Entra ID",
+            ),
             (&key, "No.", "whether the policy \"policy\" is still there"),
             (&given, signature, "have a new signature made"),
             (&given, expired, "have a new signature made"),
