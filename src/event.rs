@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 /// One event as it was received, before anybody looked into its body.
@@ -21,9 +22,9 @@ pub struct Event {
     /// When the service took it, in UTC with millisecond precision.
     pub enqueued_time: OffsetDateTime,
     /// The key that chose the partition, where the sender gave one (Dataverse gives none).
-    pub partition_key: Option<String>,
+    pub partition_key: Option<SmolStr>,
     /// The AMQP property `content-type`. Dataverse uses an application property instead.
-    pub content_type: Option<String>,
+    pub content_type: Option<SmolStr>,
     /// The application properties, in the sender's order.
     pub properties: Properties,
     /// The payload.
@@ -142,7 +143,7 @@ impl fmt::Display for SequenceNumber {
 /// The place of an event in its partition (`x-opt-offset`): never parsed, since geo-replicated hubs
 /// put more than a number into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Offset(Arc<str>);
+pub struct Offset(SmolStr);
 
 impl Offset {
     /// Takes the text as the service gave it.
@@ -167,7 +168,7 @@ impl fmt::Display for Offset {
 /// AMQP's simple types become JSON's: integers and floats are numbers, symbols, uuids and chars are
 /// strings, a timestamp is an RFC 3339 string in UTC, binary is base64 text, null is null.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Properties(Vec<(String, serde_json::Value)>);
+pub struct Properties(Vec<(SmolStr, serde_json::Value)>);
 
 impl Properties {
     /// The value under `name`, upper and lower case not told apart: relays change the case of keys.
@@ -198,9 +199,10 @@ impl Properties {
     }
 }
 
-impl FromIterator<(String, serde_json::Value)> for Properties {
-    fn from_iter<I: IntoIterator<Item = (String, serde_json::Value)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
+impl<N: Into<SmolStr>> FromIterator<(N, serde_json::Value)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (N, serde_json::Value)>>(entries: I) -> Self {
+        let entries = entries.into_iter();
+        Self(entries.map(|(name, value)| (name.into(), value)).collect())
     }
 }
 

@@ -60,7 +60,10 @@ impl<'a> CloudEvent<'a> {
         add("recordedtime", event.enqueued_time.format(&Rfc3339).ok());
         // The extension compares sequences as texts.
         add("sequence", Some(format!("{:020}", event.sequence_number.0)));
-        add("partitionkey", event.partition_key.clone());
+        add(
+            "partitionkey",
+            event.partition_key.as_ref().map(ToString::to_string),
+        );
         add("traceparent", property("traceparent"));
         add("tracestate", property("tracestate"));
         add("replay", message.is_replay.then(|| "true".to_owned()));

@@ -208,10 +208,10 @@ impl Message {
         map.serialize_entry("offset", event.offset.as_str())?;
         map.serialize_entry("enqueued_time", &event.enqueued_time.format(&Rfc3339).ok())?;
         if let Some(partition_key) = &event.partition_key {
-            map.serialize_entry("partition_key", partition_key)?;
+            map.serialize_entry("partition_key", partition_key.as_str())?;
         }
         if let Some(content_type) = &event.content_type {
-            map.serialize_entry("content_type", content_type)?;
+            map.serialize_entry("content_type", content_type.as_str())?;
         }
         map.serialize_entry("properties", &InOrder(&event.properties))?;
         if *is_replay {

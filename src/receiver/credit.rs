@@ -54,9 +54,13 @@ impl Credit {
 
     /// The link's new credit, where it is time to grant more; then call [`Self::grant`].
     pub(crate) fn due(&self) -> Option<u32> {
+        let ahead = self.granted.saturating_sub(self.taken);
+        // However much may be sent, that is enough: asked for each event, it answers nearly each without reckoning.
+        if ahead > self.max_events / 2 {
+            return None;
+        }
         let affordable = (self.share.limit() / self.event_size) as u64;
         let window = affordable.clamp(1, self.max_events);
-        let ahead = self.granted.saturating_sub(self.taken);
         // Half a window at a time, for one flow frame an event would cost more than the event.
         (ahead <= window / 2 && ahead < window).then_some(window as u32)
     }

@@ -161,6 +161,14 @@ impl Link {
         }
     }
 
+    /// The next event, where the engine has one at hand and tells.
+    pub(super) fn take_fetched(&mut self) -> Option<Result<Event, Failure>> {
+        match self {
+            Self::Own(link) => link.take_fetched(),
+            Self::Fe2o3(_) => None,
+        }
+    }
+
     /// What the service said of the partition's last event beside the last one received.
     pub(super) fn metric(&self) -> Option<RuntimeMetric> {
         match self {

@@ -169,10 +169,13 @@ impl Receiver {
             let State::Attached { link, .. } = &mut self.state else {
                 continue;
             };
-            let received = tokio::select! {
-                biased;
-                received = link.receive() => Some(received),
-                () = self.watch.quiet() => None,
+            let received = match link.take_fetched() {
+                Some(received) => Some(received),
+                None => tokio::select! {
+                    biased;
+                    received = link.receive() => Some(received),
+                    () = self.watch.quiet() => None,
+                },
             };
             match received {
                 Some(received) => {

@@ -90,8 +90,9 @@ pub(super) fn enqueued_time(milliseconds: Option<i64>) -> OffsetDateTime {
 }
 
 fn calendar_time(milliseconds: i64) -> Option<OffsetDateTime> {
-    let nanoseconds = i128::from(milliseconds) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
+    let second = OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok()?;
+    let millisecond = milliseconds.rem_euclid(1000).try_into().ok()?;
+    second.replace_millisecond(millisecond).ok()
 }
 
 /// A message with no section of a body.

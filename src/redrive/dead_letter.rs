@@ -54,8 +54,8 @@ impl DeadLetter {
             sequence_number: SequenceNumber(document.number("sequence_number")?),
             offset: Offset::new(&document.text("offset")?),
             enqueued_time: document.time("enqueued_time")?,
-            partition_key: document.optional_text("partition_key")?,
-            content_type: document.optional_text("content_type")?,
+            partition_key: document.optional_text("partition_key")?.map(Into::into),
+            content_type: document.optional_text("content_type")?.map(Into::into),
             properties: document.properties()?,
             body: Body::Bytes(Bytes::from(body)),
         };
@@ -195,8 +195,8 @@ mod tests {
         event.partition = PartitionId::new("3");
         event.sequence_number = SequenceNumber(41);
         event.offset = Offset::new("4100");
-        event.partition_key = Some("key".to_owned());
-        event.content_type = Some("application/json".to_owned());
+        event.partition_key = Some("key".into());
+        event.content_type = Some("application/json".into());
         event.properties = [("z".to_owned(), json!(1.50)), ("a".to_owned(), json!("x"))]
             .into_iter()
             .collect();

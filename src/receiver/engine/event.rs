@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use fe2o3_amqp::types::primitives::SimpleValue;
 use serde_json::Value as Json;
+use smol_str::SmolStr;
 
 use super::message::{self, Message};
 use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber};
@@ -26,6 +27,11 @@ const FEW: usize = 32;
 /// as long as a sink has not taken the event.
 const SMALL: usize = 64 * 1024;
 
+/// What a receiver makes of a message, for the programs that measure it; none where nobody could go on from it.
+pub fn event(partition: &PartitionId, message: &Message) -> Option<Event> {
+    read(partition, message).ok()
+}
+
 /// Reads a message. Its body may be unreadable, its position may not.
 pub(in crate::receiver) fn read(
     partition: &PartitionId,
@@ -38,10 +44,10 @@ pub(in crate::receiver) fn read(
         sequence_number: SequenceNumber(number.ok_or_else(reading::no_sequence_number)?),
         offset: Offset::new(&offset.ok_or_else(reading::no_offset)?),
         enqueued_time: reading::enqueued_time(message.enqueued_time()),
-        partition_key: message.partition_key().map(str::to_owned),
-        content_type: message.content_type().map(str::to_owned),
+        partition_key: message.partition_key().map(SmolStr::new),
+        content_type: message.content_type().map(SmolStr::new),
         properties: properties(message).map_err(reading::broken)?,
-        body: body(message.body()),
+        body: body(message.body_apart(SMALL)),
     })
 }
 
@@ -57,20 +63,12 @@ pub(in crate::receiver) fn metric(message: &Message) -> Option<RuntimeMetric> {
 fn body(body: message::Body) -> Body {
     match body {
         message::Body::None => reading::no_body(),
-        message::Body::Data(bytes) => Body::Bytes(apart(bytes)),
+        message::Body::Data(bytes) => Body::Bytes(bytes),
         message::Body::Sequence(elements) => reading::sequence(elements),
         message::Body::Value(encoded) => match content(&encoded) {
-            Some(bytes) => Body::Bytes(apart(bytes)),
+            Some(bytes) => Body::Bytes(bytes),
             None => reading::unreadable_value(encoded),
         },
-    }
-}
-
-/// Keeps no more than these bytes themselves, or not much more.
-fn apart(bytes: Bytes) -> Bytes {
-    match bytes.len() < SMALL {
-        true => Bytes::copy_from_slice(&bytes),
-        false => bytes,
     }
 }
 
@@ -87,7 +85,7 @@ fn content(encoded: &Bytes) -> Option<Bytes> {
 
 /// Of a name that comes more than once the last value counts, in the first one's place.
 fn properties(message: &Message) -> Result<Properties, Flaw> {
-    let mut properties: Vec<(String, Json)> = Vec::new();
+    let mut properties: Vec<(SmolStr, Json)> = Vec::new();
     let mut places = HashMap::new();
     for property in message.application_properties() {
         let (name, value) = property?;
@@ -100,14 +98,14 @@ fn properties(message: &Message) -> Result<Properties, Flaw> {
         };
         match place.and_then(|place| properties.get_mut(place)) {
             Some((_, known)) => *known = value,
-            None => properties.push((name.to_owned(), value)),
+            None => properties.push((name.into(), value)),
         }
     }
     Ok(properties.into_iter().collect())
 }
 
 /// Adds to the index what has come since it was last asked.
-fn index(properties: &[(String, Json)], places: &mut HashMap<String, usize>) {
+fn index(properties: &[(SmolStr, Json)], places: &mut HashMap<SmolStr, usize>) {
     for (place, (name, _)) in properties.iter().enumerate().skip(places.len()) {
         places.insert(name.clone(), place);
     }

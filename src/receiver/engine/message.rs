@@ -190,16 +190,21 @@ impl Message {
     /// What the message carries. A large part of it is a slice of the message, a small one is a copy,
     /// and several are put together.
     pub fn body(&self) -> Body {
+        self.body_apart(WORTH_KEEPING)
+    }
+
+    /// The same, where a body of fewer bytes than these is a copy.
+    pub(super) fn body_apart(&self, small: usize) -> Body {
         let body = &self.sections.body;
         match body.code {
-            DATA => Body::Data(self.joined(body)),
-            SEQUENCE => Body::Sequence(self.joined(body)),
-            VALUE => Body::Value(self.joined(body)),
+            DATA => Body::Data(self.joined(body, small)),
+            SEQUENCE => Body::Sequence(self.joined(body, small)),
+            VALUE => Body::Value(self.joined(body, small)),
             _ => Body::None,
         }
     }
 
-    fn joined(&self, parts: &Parts) -> Bytes {
+    fn joined(&self, parts: &Parts, small: usize) -> Bytes {
         let first = self.part(parts.first);
         if !parts.more.is_empty() {
             let length = parts.more.iter().map(|span| span.range().len());
@@ -210,7 +215,7 @@ impl Message {
             }
             return all.into();
         }
-        if first.len() < WORTH_KEEPING {
+        if first.len() < small {
             Bytes::copy_from_slice(first)
         } else {
             self.bytes.slice(parts.first.range())

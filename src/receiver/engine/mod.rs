@@ -27,6 +27,7 @@ mod slots;
 mod transfer;
 
 pub use driver::Running;
+pub use event::event;
 pub use fault::{Cause, Fault};
 pub use happening::{Delivery, Happening, LinkId, SessionId};
 pub use machine::{Machine, Options};

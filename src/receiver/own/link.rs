@@ -53,19 +53,29 @@ impl Link {
     /// The next event. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
     /// has left the queue. After an error the link is of no more use.
     pub(crate) async fn receive(&mut self) -> Result<Event, Failure> {
+        if let Some(event) = self.take_fetched() {
+            return event;
+        }
         let running = self.connection.running();
+        let received = running.receive(self.link, &mut self.fetched).await;
+        received.map_err(|cause| self.connection.failure(cause))?;
+        let nothing = || Err(Failure::Lost("nothing came".to_owned()));
+        self.take_fetched().unwrap_or_else(nothing)
+    }
+
+    /// The next event, where one is at hand: most come together with others, and need no waiting.
+    pub(crate) fn take_fetched(&mut self) -> Option<Result<Event, Failure>> {
         if let Some(ahead) = self.credit.due() {
+            let running = self.connection.running();
             running.grant(self.link, ahead, self.fetched.len());
             self.credit.grant(ahead);
         }
-        if self.fetched.is_empty() {
-            let received = running.receive(self.link, &mut self.fetched).await;
-            received.map_err(|cause| self.connection.failure(cause))?;
-        }
-        let Some(delivery) = self.fetched.pop_front() else {
-            return Err(Failure::Lost("nothing came".to_owned()));
-        };
+        let delivery = self.fetched.pop_front()?;
         self.connection.running().took(&delivery);
+        Some(self.read(delivery))
+    }
+
+    fn read(&mut self, delivery: Delivery) -> Result<Event, Failure> {
         let message = Message::read(delivery.message).map_err(broken)?;
         let event = event::read(&self.partition, &message)?;
         self.credit.take(weight(&event));

@@ -29,8 +29,10 @@ pub(super) fn read(
         sequence_number: sequence_number(&annotations)?,
         offset: offset(&annotations)?,
         enqueued_time: reading::enqueued_time(milliseconds(&annotations)),
-        partition_key: annotation(&annotations, "x-opt-partition-key").and_then(as_text),
-        content_type: content_type.map(|symbol| symbol.0),
+        partition_key: annotation(&annotations, "x-opt-partition-key")
+            .and_then(as_text)
+            .map(Into::into),
+        content_type: content_type.map(|symbol| symbol.0.into()),
         properties: properties(message.application_properties.unwrap_or_default()),
         body: body(message.body),
     })

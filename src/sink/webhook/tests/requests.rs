@@ -137,7 +137,7 @@ async fn a_structured_event_is_all_in_the_body() {
 #[tokio::test]
 async fn a_binary_event_has_its_attributes_in_headers() {
     let mut message = update(OPERATION);
-    message.event.partition_key = Some("50% \"Köln\"".to_owned());
+    message.event.partition_key = Some("50% \"Köln\"".into());
     let request = post("mode = \"cloudevents-binary\"", &[delivery(message)]).await;
     let mut attributes: Vec<String> = request
         .headers()
