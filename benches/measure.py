@@ -43,12 +43,14 @@ def surroundings(program, body, events):
 
 
 @contextlib.contextmanager
-def blast(bench, size, per_partition, partitions, body=None):
-    """The lean server of the folder `bench`, with events of this size or with this file as body: its port."""
+def blast(bench, size, per_partition, partitions, body=None, cpu=None):
+    """The lean server of the folder `bench`, with events of this size or with this file as body: its port.
+
+    It runs on the CPU of this number, where one is given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = [os.path.join(bench, "target/release/blast"), port, size, per_partition, partitions]
+    arguments = [*on(cpu), os.path.join(bench, "target/release/blast"), port, size, per_partition, partitions]
     environment = {**os.environ, "BODYFILE": body} if body else os.environ
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([str(argument) for argument in arguments], env=environment, **quiet) as process:
@@ -58,6 +60,11 @@ def blast(bench, size, per_partition, partitions, body=None):
             yield port
         finally:
             process.kill()
+
+
+def on(cpu):
+    """What a command begins with that is to run on the CPU of this number alone; nothing for none."""
+    return [] if cpu is None or os.cpu_count() < 2 else ["taskset", "-c", str(cpu)]
 
 
 class Run:

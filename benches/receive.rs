@@ -8,7 +8,9 @@
 //! server wait for a word on each message. REATTACH=N attaches each link anew after N messages, as RENEW says: when
 //! the `link` was detached (the default), its `session` ended, or its `connection` closed, which then is its own.
 //! EXHAUST=1 grants credit only when all that was granted is used up, and not when half of it is. TELL=1 says
-//! when a link is attached.
+//! when a link is attached. EVENTS=1 makes an event of each message, as the receiver does. WHOLE=1 reads the
+//! partitions with the receiver itself, supervised and kept within its bounds, each over a connection of its own: of an
+//! event hub then, the numbers being its partitions.
 //! Says how many messages came and how large they were, with a sum of their bodies, and what that cost.
 #![expect(
     clippy::print_stdout,
@@ -16,7 +18,6 @@
 )]
 
 use std::alloc::System;
-
 use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
@@ -24,9 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataverse_listener::budget::Hold;
+use dataverse_listener::event::{Event, PartitionId};
 use dataverse_listener::receiver::engine::{
-    Body, Cause, Delivery, Identity, LinkId, Message, Options, Running, SessionId,
+    Body, Cause, Delivery, Identity, LinkId, Message, Options, Running, SessionId, event,
 };
+use dataverse_listener::receiver::{Config, EventHub, Receiver, ReceiverError, StartPosition};
 use dataverse_listener::secret::Secret;
 use fe2o3_amqp::types::definitions::{ReceiverSettleMode, Role, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{Source, Target, TargetArchetype};
@@ -64,6 +67,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(other) => return Err(format!("RENEW={other}: link, session or connection").into()),
         },
         is_exhausted: variable("EXHAUST")? == Some(1),
+        is_whole: variable("WHOLE")? == Some(1),
+        makes_events: variable("EVENTS")? == Some(1),
         is_told: variable("TELL")? == Some(1),
         is_settled: variable("SETTLED")? != Some(0),
     };
@@ -88,6 +93,8 @@ struct Plan {
     renewed: Renewed,
     is_exhausted: bool,
     is_told: bool,
+    is_whole: bool,
+    makes_events: bool,
     is_settled: bool,
 }
 
@@ -107,7 +114,22 @@ struct Seen {
     sum: u64,
 }
 
+impl Seen {
+    fn take(&mut self, body: &[u8]) {
+        self.messages += 1;
+        self.bytes += body.len() as u64;
+        let ends = [body.first(), body.last()].into_iter().flatten();
+        self.sum += ends.map(|byte| u64::from(*byte)).sum::<u64>();
+    }
+
+    fn take_event(&mut self, event: Event) {
+        self.take(event.body.bytes());
+        std::hint::black_box(event);
+    }
+}
+
 /// What came on all links, and what that cost.
+#[derive(Default)]
 struct Total {
     seen: Mutex<Seen>,
     /// When the first message came.
@@ -119,9 +141,24 @@ impl Total {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The first call counts.
+    fn begin(&self) {
+        self.start
+            .get_or_init(|| (Instant::now(), cpu(), Region::new(ALLOCATOR)));
+    }
+
+    fn report(&self) {
+        if let Some((wall, used, region)) = self.start.get() {
+            report(&self.lock(), wall.elapsed(), cpu() - *used, region);
+        }
+    }
 }
 
 async fn receive(plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
+    if plan.is_whole {
+        return receive_whole(plan, links).await;
+    }
     let mut carriers = Vec::new();
     for number in 0..links {
         let shared = carriers.first().map(Arc::clone);
@@ -134,11 +171,7 @@ async fn receive(plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
             ),
         });
     }
-    let total = Total {
-        seen: Mutex::default(),
-        start: OnceLock::new(),
-        is_done: Notify::new(),
-    };
+    let total = Total::default();
     let readers = (0..links)
         .zip(&carriers)
         .map(|(number, carrier)| read(Arc::clone(carrier), plan, number, &total));
@@ -149,13 +182,55 @@ async fn receive(plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
         }
         () = total.is_done.notified() => {}
     }
-    if let Some((wall, used, region)) = total.start.get() {
-        report(&total.lock(), wall.elapsed(), cpu() - *used, region);
-    }
+    total.report();
     for carrier in carriers {
         carrier.running.close().await;
     }
     Ok(())
+}
+
+/// Reads partitions of an event hub as the daemon does.
+async fn receive_whole(plan: &Plan, links: u64) -> Result<(), Box<dyn Error>> {
+    let opened = format!(
+        "Endpoint=sb://{};SharedAccessKeyName=name;SharedAccessKey=key;UseDevelopmentEmulator=true",
+        plan.address
+    );
+    let (event_hub, _) = plan.node.split_once('/').ok_or("NODE names no hub")?;
+    let start = StartPosition::Earliest;
+    let config = Config {
+        prefetch_events: plan.credit,
+        ..Config::new(opened.parse()?, Some(event_hub), "$Default", start.clone())?
+    };
+    let hub = EventHub::new(config);
+    let total = Total::default();
+    let readers = (0..links).map(|number| {
+        let receiver = hub.receiver(PartitionId::new(&number.to_string()), start.clone());
+        read_whole(receiver, plan, &total)
+    });
+    tokio::select! {
+        results = futures_util::future::join_all(readers) => {
+            results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        }
+        () = total.is_done.notified() => {}
+    }
+    total.report();
+    Ok(())
+}
+
+async fn read_whole(
+    mut receiver: Receiver,
+    plan: &Plan,
+    total: &Total,
+) -> Result<(), ReceiverError> {
+    loop {
+        let event = receiver.receive().await?;
+        total.begin();
+        let mut seen = total.lock();
+        seen.take_event(event);
+        if seen.messages >= plan.count {
+            total.is_done.notify_one();
+        }
+    }
 }
 
 /// A session, on a connection.
@@ -228,6 +303,8 @@ async fn read(
     number: u64,
     total: &Total,
 ) -> Result<(), Cause> {
+    let partition = PartitionId::new(&number.to_string());
+    let made_of = plan.makes_events.then_some(&partition);
     let (mut session, mut life) = (carrier.session, 0);
     loop {
         life += 1;
@@ -247,12 +324,11 @@ async fn read(
                 ahead = most;
             }
             running.receive(link, &mut queue).await?;
-            let start = || (Instant::now(), cpu(), Region::new(ALLOCATOR));
-            total.start.get_or_init(start);
+            total.begin();
             let count = queue.len() as u64;
             let mut seen = total.lock();
             while let Some(delivery) = queue.pop_front() {
-                take(running, &delivery, &mut seen);
+                take(running, &delivery, made_of, &mut seen);
             }
             left = left.saturating_sub(count);
             ahead = ahead.saturating_sub(count as u32);
@@ -276,12 +352,15 @@ async fn read(
     }
 }
 
-fn take(running: &Running, delivery: &Delivery, seen: &mut Seen) {
+/// Reads a message; makes an event of it where it is told of which partition.
+fn take(running: &Running, delivery: &Delivery, made_of: Option<&PartitionId>, seen: &mut Seen) {
     running.took(delivery);
-    seen.messages += 1;
     let Ok(message) = Message::read(delivery.message.clone()) else {
         return;
     };
+    if let Some(made) = made_of.and_then(|partition| event(partition, &message)) {
+        return seen.take_event(made);
+    }
     std::hint::black_box((
         message.sequence_number(),
         message.offset(),
@@ -290,9 +369,7 @@ fn take(running: &Running, delivery: &Delivery, seen: &mut Seen) {
         message.content_type(),
     ));
     if let Body::Data(body) | Body::Value(body) = message.body() {
-        seen.bytes += body.len() as u64;
-        let ends = [body.first(), body.last()].into_iter().flatten();
-        seen.sum += ends.map(|byte| u64::from(*byte)).sum::<u64>();
+        seen.take(&body);
     }
 }
 
