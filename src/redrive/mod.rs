@@ -205,13 +205,24 @@ impl Summary {
     }
 }
 
+/// A file that is locked until this is dropped, whoever else has it open: a lock of the system lasts until the last
+/// copy of its descriptor is closed, and a thread may still read.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it, which comes next, does the same where nobody else has it.
+        self.0.unlock().ok();
+    }
+}
+
 /// The file, locked for as long as the first of these is held. Only one at a time: two would deliver
 /// twice, and each would write over the other's progress.
-fn lock(path: &Path) -> Result<(File, File), RedriveError> {
+fn lock(path: &Path) -> Result<(Lock, File), RedriveError> {
     let opened = File::open(path).and_then(|lock| Ok((lock.try_clone()?, lock)));
     let (file, lock) = opened.map_err(|source| unreadable(path, source))?;
     match lock.try_lock() {
-        Ok(()) => Ok((lock, file)),
+        Ok(()) => Ok((Lock(lock), file)),
         Err(TryLockError::WouldBlock) => Err(RedriveError::InUse {
             path: path.to_owned(),
         }),

@@ -361,6 +361,15 @@ async fn only_one_at_a_time_redrives_a_file() {
     assert_eq!(world.run(accept).await.0, [0]);
 }
 
+#[test]
+fn whoever_still_reads_a_file_does_not_keep_it_locked() {
+    let world = World::new(&file(0..1));
+    let (held, reading) = lock(&world.file()).unwrap();
+    drop(held);
+    lock(&world.file()).unwrap();
+    drop(reading);
+}
+
 #[tokio::test]
 async fn an_archive_that_is_cut_is_delivered_as_far_as_it_goes() {
     let world = World::new("");
