@@ -167,7 +167,8 @@ impl Resume {
 
 /// How a place is named that nobody has refused. The service would take an empty offset for the beginning.
 fn best(offset: &Offset) -> By {
-    match offset.as_str().is_empty() {
+    let text = offset.as_str();
+    match text.is_empty() || text.contains(char::is_control) {
         true => By::Number,
         false => By::Offset,
     }
