@@ -30,7 +30,7 @@ pub(crate) struct Settings {
 /// One thing to correct in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// Where the value came from: a file's path, or "environment variable NAME".
+    /// Where the value came from: a file's path, with the line where it is known, or "environment variable NAME".
     pub origin: String,
     /// The key with its tables, `sink[0].type`; empty where the whole file is meant.
     pub key: String,

@@ -17,6 +17,11 @@ pub(super) struct Configured {
 }
 
 impl Configured {
+    /// The file's name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads and checks it.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         load(&self.path)

@@ -1,5 +1,6 @@
 //! The commands as a person types them; each in a file of its own, with what it takes and what it does.
 
+mod check;
 mod checkpoint;
 mod configured;
 mod connection;
@@ -60,6 +61,7 @@ enum Command {
     Demo(demo::Demo),
     Listen(listen::Listen),
     Run(run::Run),
+    Check(check::Check),
     Doctor(doctor::Doctor),
     Checkpoint(checkpoint::Checkpoints),
     Redrive(redrive::Redeliver),
@@ -146,6 +148,7 @@ impl Command {
             Self::Demo(demo) => block_on(every_core(), demo.execute()),
             Self::Listen(listen) => block_on(THREADS, listen.execute()),
             Self::Run(run) => block_on(run.threads(), run.execute()),
+            Self::Check(check) => check.execute(),
             Self::Doctor(doctor) => block_on(THREADS, doctor.execute()),
             Self::Checkpoint(checkpoints) => block_on(THREADS, checkpoints.execute()),
             Self::Replay(again) => block_on(THREADS, again.execute()),

@@ -10,6 +10,7 @@ use std::path::Path;
 use config::builder::DefaultState;
 use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 
+use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
 use crate::settings::{Mistake, Settings, VARIABLE};
@@ -36,35 +37,53 @@ pub(crate) fn load(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
     let mut mistakes = Vec::new();
-    let root = merge(path, variables, &mut mistakes);
+    let text = read(path, &mut mistakes).unwrap_or_default();
+    let root = mistakes
+        .is_empty()
+        .then(|| merge(path, &text, variables, &mut mistakes))
+        .flatten();
     let config = root.and_then(|root| gather(Settings::new("", root), path, &mut mistakes));
+    point_at_lines(&mut mistakes, path, &text);
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(ConfigError { mistakes }),
     }
 }
 
-/// The tables of the file, overridden by the variables; none when the file cannot be read.
+/// The file; none when it cannot be read.
+fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<String> {
+    let text = durable::read_text(path, LARGEST);
+    text.map_err(|error| {
+        let origin = path.display().to_string();
+        mistakes.push(mistake_in(origin, format!("cannot be read: {error}")));
+    })
+    .ok()
+}
+
+/// Adds its line to every mistake that is in the file.
+fn point_at_lines(mistakes: &mut [Mistake], path: &Path, text: &str) {
+    let (path, lines) = (path.display().to_string(), Lines::of(text));
+    for mistake in mistakes.iter_mut().filter(|m| m.origin == path) {
+        if let Some(line) = lines.of_key(&mistake.key) {
+            mistake.origin = format!("{path}:{line}");
+        }
+    }
+}
+
+/// The tables of the file, overridden by the variables; none when it is no TOML.
 fn merge(
     path: &Path,
+    text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Value> {
-    let origin = path.display().to_string();
-    let mut mistake = |reason: String| {
-        mistakes.push(Mistake {
-            origin: origin.clone(),
-            key: String::new(),
-            reason,
-        });
-    };
-    let text = durable::read_text(path, LARGEST)
-        .map_err(|error| mistake(format!("cannot be read: {error}")))
-        .ok()?;
     let parsed = config::Config::builder()
-        .add_source(config::File::from_str(&text, FileFormat::Toml))
+        .add_source(config::File::from_str(text, FileFormat::Toml))
         .build()
-        .map_err(|error| mistake(without_excerpt(&error.to_string())))
+        .map_err(|error| {
+            let origin = path.display().to_string();
+            mistakes.push(mistake_in(origin, without_excerpt(&error.to_string())));
+        })
         .ok()?;
     let mut builder = config::Config::builder().add_source(parsed);
     for (name, value) in variables {

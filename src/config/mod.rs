@@ -3,6 +3,7 @@
 mod delivery;
 mod file;
 mod hub;
+mod lines;
 mod opening;
 
 use crate::checkpoint;

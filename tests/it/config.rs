@@ -1,6 +1,6 @@
 //! What is said of a configuration that is wrong.
 
-use crate::world::{daemon, file};
+use crate::world::{Program, command, daemon, file};
 
 #[test]
 fn every_mistake_is_told_at_once_and_no_value_with_it() {
@@ -13,16 +13,15 @@ fn every_mistake_is_told_at_once_and_no_value_with_it() {
     let ended = daemon(&file, &variables).wait();
     assert_eq!(ended.status.code(), Some(78));
     for said in [
-        "tpyo: unknown key",
-        "hub[0].connection_string: ",
-        "hub[0].start: ",
-        "checkpoint.store: unknown store; did you mean \"memory\"?",
-        "sink[0].type: unknown type of sink; did you mean \"stdout\"?",
-        "sink[1].format: must be one of pretty, json, original",
+        "daemon.toml:1: tpyo: unknown key",
+        "daemon.toml:3: hub[0].connection_string: ",
+        "daemon.toml:4: hub[0].start: ",
+        "daemon.toml:6: checkpoint.store: unknown store; did you mean \"memory\"?",
+        "daemon.toml:9: sink[0].type: unknown type of sink; did you mean \"stdout\"?",
+        "daemon.toml:13: sink[1].format: must be one of pretty, json, original",
         "environment variable DATAVERSE_LISTENER__SINK__1__COLOUR: sink[1].colour: unknown key",
-        "route[0].sinks: there is no sink \"c\"",
-        "route[0].mesage: unknown key; did you mean \"message\"?",
-        "daemon.toml: ",
+        "daemon.toml:15: route[0].sinks: there is no sink \"c\"",
+        "daemon.toml:16: route[0].mesage: unknown key; did you mean \"message\"?",
     ] {
         assert!(
             ended.stderr.contains(said),
@@ -31,6 +30,31 @@ fn every_mistake_is_told_at_once_and_no_value_with_it() {
         );
     }
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn check_looks_at_a_configuration_and_does_nothing_else() {
+    let sound = file(&format!(
+        "{HUB}{SINK}[[sink]]\nname = \"b\"\ntype = \"file\"\ndirectory = \"/nowhere\"\npath = \"all\"\n"
+    ));
+    let check = |path: &str| Program::start(&mut command(["check", "--config", path])).wait();
+    let path = sound.path.to_str().unwrap();
+    let ended = check(path);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let expected = format!("{path} is sound: 1 hub, 2 sinks, 0 routes");
+    assert_eq!(ended.stdout, [expected]);
+    let wrong = file(&format!(
+        "{HUB}\n[[sink]]\nname = \"a\"\ntype = \"stdoot\"\n"
+    ));
+    let ended = check(wrong.path.to_str().unwrap());
+    assert_eq!(ended.status.code(), Some(78));
+    assert!(ended.stdout.is_empty(), "{:?}", ended.stdout);
+    let expected = format!("{}:6: sink[0].type: ", wrong.path.to_str().unwrap());
+    assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+    let ended = check("/nowhere/daemon.toml");
+    assert_eq!(ended.status.code(), Some(78));
+    let expected = "/nowhere/daemon.toml: cannot be read: ";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 
 #[test]
