@@ -2,6 +2,7 @@
 
 mod check;
 mod checkpoint;
+mod completions;
 mod configured;
 mod connection;
 mod decode;
@@ -13,6 +14,7 @@ mod emulator;
 mod exit;
 mod identity;
 mod listen;
+mod man;
 mod redrive;
 mod replay;
 mod run;
@@ -72,6 +74,8 @@ enum Command {
     #[cfg(feature = "emulator")]
     Simulate(simulate::Simulate),
     Schema(schema::Schema),
+    Man(man::Man),
+    Completions(completions::Completions),
 }
 
 /// Runs the command that `arguments` name, and gives the exit code that tells how it went.
@@ -159,6 +163,8 @@ impl Command {
             #[cfg(feature = "emulator")]
             Self::Simulate(simulate) => block_on(every_core(), simulate.execute()),
             Self::Schema(schema) => schema.execute(),
+            Self::Man(man) => man.execute(),
+            Self::Completions(completions) => completions.execute(),
         }
     }
 }
@@ -224,10 +230,10 @@ fn printable(text: &str) -> String {
 }
 
 /// What a command was asked for, on standard output. A reader that has seen enough is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
     match output
-        .write_all(text.as_bytes())
+        .write_all(text.as_ref())
         .and_then(|()| output.flush())
     {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(

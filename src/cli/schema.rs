@@ -1,10 +1,9 @@
 //! `schema`: what the documents look like, for programs that read them.
 
-use std::io::{self, Write};
-
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure};
+use super::print;
 
 /// Print the JSON Schema of what is delivered
 #[derive(Debug, Args)]
@@ -28,13 +27,7 @@ impl Schema {
             Document::Context => crate::context::SCHEMA,
             Document::Message => crate::message::SCHEMA,
         };
-        match io::stdout().write_all(schema.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
-                Exit::InputOutput,
-                "write to standard output",
-                &error,
-            )),
-            _ => Ok(Exit::Fine),
-        }
+        print(schema)?;
+        Ok(Exit::Fine)
     }
 }

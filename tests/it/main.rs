@@ -54,6 +54,8 @@ mod listen;
 /// What is logged, and what never is.
 #[cfg(feature = "emulator")]
 mod log;
+/// Manual pages and completions.
+mod man;
 /// The hub goes away and comes back.
 #[cfg(feature = "emulator")]
 mod reconnect;
