@@ -37,16 +37,17 @@ pub(crate) fn load(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
     let mut mistakes = Vec::new();
-    let text = read(path, &mut mistakes).unwrap_or_default();
-    let root = mistakes
-        .is_empty()
-        .then(|| merge(path, &text, variables, &mut mistakes))
-        .flatten();
+    let text = read(path, &mut mistakes);
+    let root = text
+        .as_deref()
+        .and_then(|text| merge(path, text, variables, &mut mistakes));
     let config = root.and_then(|root| gather(Settings::new("", root), path, &mut mistakes));
-    point_at_lines(&mut mistakes, path, &text);
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
-        _ => Err(ConfigError { mistakes }),
+        _ => {
+            point_at_lines(&mut mistakes, path, &text.unwrap_or_default());
+            Err(ConfigError { mistakes })
+        }
     }
 }
 
