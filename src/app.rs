@@ -1,6 +1,7 @@
 //! From a configuration to a running daemon: who talks to whom, in one screen.
 
 mod sinks;
+mod vitals;
 
 use std::io;
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::route::Routes;
 use crate::shutdown::Shutdown;
-use crate::standing::Standings;
 use sinks::Sinks;
+
+pub(crate) use vitals::Vitals;
 
 /// What the service may send ahead of the partitions, of all of them together, in bytes.
 const ALL_PREFETCHED: usize = 32 << 20;
@@ -46,8 +48,7 @@ pub(crate) struct App {
     config: Config,
     at_start: AtStart,
     shutdown: Shutdown,
-    /// How its partitions stand; those that are found later join them.
-    standings: Arc<Standings>,
+    vitals: Arc<Vitals>,
 }
 
 /// What a finished run did.
@@ -166,11 +167,16 @@ impl App {
     /// A daemon that ends when `shutdown` says so.
     pub(crate) fn new(config: Config, at_start: AtStart, shutdown: Shutdown) -> Self {
         Self {
+            vitals: Arc::new(Vitals::new(config.health, shutdown.clone())),
             config,
             at_start,
             shutdown,
-            standings: Arc::default(),
         }
+    }
+
+    /// How it does, for whoever asks while it runs.
+    pub(crate) fn vitals(&self) -> &Arc<Vitals> {
+        &self.vitals
     }
 
     /// Reads every partition of every hub until it is asked to stop, then drains.
@@ -206,10 +212,11 @@ impl App {
         let supervised = tokio::select! {
             supervised = self.supervise(checkpoints.into(), Arc::clone(&dispatcher), &mut summary, ready) => supervised,
             never = duplicates.keep_always() => match never {},
+            never = self.vitals.keep_looking() => match never {},
         };
         let forced = self.shutdown.force_token();
         forced.run_until_cancelled(duplicates.keep()).await;
-        summary.behind = self.standings.behind();
+        summary.behind = self.vitals.standings().behind();
         summary.received = dispatcher.received();
         summary.undecodable = dispatcher.undecodable();
         summary.unrouted = dispatcher.unrouted();
@@ -259,6 +266,7 @@ impl App {
                 Turn::Attached => {
                     running.unattached -= 1;
                     if running.unattached == 0 && running.finding.is_empty() {
+                        self.vitals.started();
                         ready
                             .take()
                             .into_iter()
@@ -437,7 +445,7 @@ impl App {
             None => None,
         };
         let receiver = receiver_of(hub, partition, start, &*shared.checkpoints).await?;
-        self.standings.add(Arc::clone(receiver.standing()));
+        self.vitals.standings().add(Arc::clone(receiver.standing()));
         Ok(Some(Partition::new(
             Arc::clone(hub.source()),
             receiver,
@@ -586,7 +594,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let app = app(&emulator, folder.path(), &shutdown);
-        let standings = Arc::clone(&app.standings);
+        let standings = Arc::clone(app.vitals.standings());
         let all_is_delivered = async {
             loop {
                 let all = standings.snapshot();

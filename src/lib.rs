@@ -27,6 +27,7 @@
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
 //! | [`budget`] | bytes that all partitions may hold together |
 //! | [`standing`] | how each partition stands: what was received and delivered, how far behind, how its link does |
+//! | [`health`] | whether every partition makes progress, told from how they stand |
 //! | [`event`] | what Event Hubs hands over |
 //! | [`receiver`] | connection strings, tokens, AMQP: the only product code that receives over it; [`receiver::engine`] is the connection as a machine |
 //! | [`context`] | what Dataverse says, as plain values, and the document made of it |
@@ -55,8 +56,8 @@
 //!
 //! `tests/modules.rs` holds the arrows between the modules and checks the first three of these.
 //!
-//! - [`decoder`], [`context`], [`route`], [`ack`], [`budget`] and [`standing`] know no runtime, no clock, no input
-//!   or output.
+//! - [`decoder`], [`context`], [`route`], [`ack`], [`budget`], [`standing`] and [`health`] know no runtime, no clock,
+//!   no input or output.
 //! - Only `receiver`, `emulator` and `simulator` know AMQP.
 //! - The emulator names nothing of ours, and the simulator neither the decoder nor the context: an
 //!   encoder and a decoder with one author's mistake in common would agree.
@@ -87,6 +88,7 @@ mod durable;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod event;
+mod health;
 mod message;
 mod partition;
 mod pretty;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::ack::{Limit, Window};
 use crate::backoff::{Backoff, wait_until};
@@ -97,7 +97,12 @@ enum Next {
     Dispatched,
     Stopped,
     Received(Event),
+    /// Nothing has happened for a while.
+    Quiet,
 }
+
+/// A loop that waits says so this often.
+const BEAT: Duration = Duration::from_secs(5);
 
 impl Partition {
     pub(crate) fn new(
@@ -158,6 +163,8 @@ impl Partition {
         // It can only fail when nobody waits for it any more.
         attached.send(()).await.ok();
         let mut batch = Vec::new();
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.begin_saving(Instant::now());
             let has_room = self.waiting.is_none()
@@ -172,12 +179,15 @@ impl Partition {
                 () = dispatched(&mut self.waiting) => Next::Dispatched,
                 () = wait_until(self.progress.due()), if self.saving.is_none() => Next::Due,
                 event = self.receiver.receive(), if has_room => Next::Received(event?),
+                // Last: where an event is at hand, no clock is looked at.
+                _ = beat.tick() => Next::Quiet,
             };
             match next {
                 Next::Settled => self.complete(&mut batch),
                 Next::Stopped => return Ok(End::Stopped),
                 Next::Saved(result) => self.saved(result),
                 Next::Due => {}
+                Next::Quiet => self.standing.beat(has_room),
                 Next::Dispatched => self.waiting = None,
                 Next::Received(event) => {
                     let within = match &self.terms.until {

@@ -39,6 +39,8 @@ struct State {
     /// How often it was attached.
     attached: u64,
     last_loss: Option<Loss>,
+    beats: u64,
+    has_room: bool,
 }
 
 /// An event, by its number and its time.
@@ -123,6 +125,10 @@ pub struct Snapshot {
     pub reconnects: u64,
     /// The last trouble with the link.
     pub last_loss: Option<Loss>,
+    /// How often its loop has said, since it began, that it waits for something: every few seconds while nothing comes.
+    pub beats: u64,
+    /// True when more could be received, the last time it said so: no sink holds it up.
+    pub has_room: bool,
 }
 
 /// All partitions that the process reads, or has read.
@@ -143,6 +149,8 @@ impl Standing {
             link: Link::new(LinkState::Connecting, now),
             attached: 0,
             last_loss: None,
+            beats: 0,
+            has_room: true,
         };
         Self {
             source,
@@ -229,6 +237,13 @@ impl Standing {
         state.progressed = Some(now);
     }
 
+    /// Its loop waits for something, and has or has not room for more.
+    pub fn beat(&self, has_room: bool) {
+        let mut state = self.lock();
+        state.beats += 1;
+        state.has_room = has_room;
+    }
+
     /// How many events of the partition have not been received yet, as far as is known.
     pub fn to_come(&self) -> Option<u64> {
         let state = self.lock();
@@ -253,6 +268,8 @@ impl Standing {
             link: state.link.clone(),
             reconnects: state.attached.saturating_sub(1),
             last_loss: state.last_loss.clone(),
+            beats: state.beats,
+            has_room: state.has_room,
         }
     }
 

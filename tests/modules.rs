@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dispatcher",
             "duplicates",
             "event",
+            "health",
             "partition",
             "receiver",
             "replay",
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "durable",
             "emulator",
             "event",
+            "health",
             "message",
             "pretty",
             "receiver",
@@ -71,6 +73,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "duplicates",
             "durable",
             "event",
+            "health",
             "receiver",
             "replay",
             "route",
@@ -92,6 +95,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("durable", &[]),
     ("emulator", &[]),
     ("event", &[]),
+    ("health", &["event", "settings", "standing"]),
     ("message", &["context", "decoder", "event", "settings"]),
     (
         "partition",
@@ -162,7 +166,7 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.
 const PURE: &[&str] = &[
-    "ack", "budget", "context", "decoder", "replay", "route", "standing",
+    "ack", "budget", "context", "decoder", "health", "replay", "route", "standing",
 ];
 /// Single files of which the same is true.
 const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];

@@ -10,6 +10,7 @@ use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart, Summary};
 use crate::config::{Config, Delivery};
 use crate::event::PartitionId;
+use crate::health;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
 use crate::{checkpoint, sink};
 
@@ -115,6 +116,7 @@ pub(super) fn config(
             kind: Box::new(stdout),
         }],
         routes: Vec::new(),
+        health: health::Config::default(),
         replay: None,
     }
 }

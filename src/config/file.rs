@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
 use crate::settings::{Mistake, Settings, VARIABLE};
-use crate::{checkpoint, duplicates, receiver, route, sink};
+use crate::{checkpoint, duplicates, health, receiver, route, sink};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
@@ -178,6 +178,8 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     mistakes.extend(found);
     let (duplicates, found) = duplicates::Config::read(root.optional_table("duplicates"));
     mistakes.extend(found);
+    let (health, found) = health::Config::read(root.table("health"));
+    mistakes.extend(found);
     let mut routes = Vec::new();
     for table in root.tables("route") {
         let (route, found) = route::Config::read(table, &names);
@@ -200,6 +202,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         delivery,
         dead_letter,
         duplicates,
+        health,
         checkpoint,
         sinks,
         routes,

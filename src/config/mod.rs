@@ -9,6 +9,7 @@ mod opening;
 use crate::checkpoint;
 use crate::duplicates;
 use crate::event::PartitionId;
+use crate::health;
 use crate::receiver;
 use crate::replay::Replay;
 use crate::route;
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub dead_letter: sink::DeadLetterConfig,
     /// The `[duplicates]` table: what becomes of events that come more than once; none where nobody asks.
     pub duplicates: Option<duplicates::Config>,
+    /// The `[health]` table: when a partition is given up.
+    pub health: health::Config,
     /// The `[checkpoint]` table: where it is kept how far was delivered.
     pub checkpoint: checkpoint::Config,
     /// The `[[sink]]` tables: where to deliver.
