@@ -4,13 +4,19 @@
 //! and `x-opt-partition-key` of the AMQP protocol guide for Azure Event Hubs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
+/// A body smaller than this is copied, where it is to be kept: as a part of what was read it would keep all of that,
+/// some 128 KiB.
+const SMALL: usize = 64 * 1024;
+
 /// One event as it was received, before anybody looked into its body.
+///
+/// It may be a part of a larger buffer, with others: whoever keeps it for long calls [`Self::into_owned`].
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The partition it was read from.
@@ -35,6 +41,15 @@ impl Event {
     /// About how many bytes it holds: its body and its properties.
     pub fn size(&self) -> usize {
         self.body.bytes().len() + self.properties.size()
+    }
+
+    /// The same event, which keeps no more memory than it takes.
+    pub fn into_owned(self) -> Self {
+        Self {
+            properties: self.properties.into_owned(),
+            body: self.body.into_owned(),
+            ..self
+        }
     }
 
     /// Where it lies in its partition.
@@ -93,6 +108,20 @@ impl Body {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Unreadable { encoded, .. } => encoded,
+        }
+    }
+
+    fn into_owned(self) -> Self {
+        let own = |bytes: Bytes| match bytes.len() < SMALL {
+            true => Bytes::copy_from_slice(&bytes),
+            false => bytes,
+        };
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(own(bytes)),
+            Self::Unreadable { reason, encoded } => Self::Unreadable {
+                reason,
+                encoded: own(encoded),
+            },
         }
     }
 }
@@ -167,10 +196,35 @@ impl fmt::Display for Offset {
 ///
 /// AMQP's simple types become JSON's: integers and floats are numbers, symbols, uuids and chars are
 /// strings, a timestamp is an RFC 3339 string in UTC, binary is base64 text, null is null.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Properties(Vec<(SmolStr, serde_json::Value)>);
+#[derive(Clone, Default)]
+pub struct Properties {
+    read: OnceLock<Vec<Property>>,
+    unread: Option<Unread>,
+}
+
+/// A property's name and its value.
+pub(crate) type Property = (SmolStr, serde_json::Value);
+
+/// Properties as they came, until somebody asks for one.
+#[derive(Clone)]
+pub(crate) struct Unread {
+    /// How whoever received them encodes them.
+    pub encoded: Bytes,
+    /// How many there are.
+    pub count: u32,
+    /// What reads them.
+    pub read: fn(&Unread) -> Vec<Property>,
+}
 
 impl Properties {
+    /// Those that are read when somebody asks for one.
+    pub(crate) fn unread(unread: Unread) -> Self {
+        Self {
+            read: OnceLock::new(),
+            unread: Some(unread),
+        }
+    }
+
     /// The value under `name`, upper and lower case not told apart: relays change the case of keys.
     pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
         self.iter()
@@ -179,30 +233,64 @@ impl Properties {
 
     /// Every property with its name, in the sender's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &serde_json::Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        let entries = self.entries().iter();
+        entries.map(|(key, value)| (key.as_str(), value))
     }
 
     /// About how many bytes they hold.
     pub fn size(&self) -> usize {
         // Beside its text, an entry takes about as much as the two values it consists of.
         const ENTRY: usize = 64;
-        let texts = self
-            .0
-            .iter()
-            .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
+        if let (None, Some(unread)) = (self.read.get(), &self.unread) {
+            return unread.encoded.len() + unread.count as usize * ENTRY;
+        }
+        let texts = self.iter();
+        let texts = texts.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
         texts.map(|text| text + ENTRY).sum()
     }
 
     /// True when the sender gave none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries().is_empty()
+    }
+
+    fn entries(&self) -> &[Property] {
+        let read = || {
+            self.unread
+                .as_ref()
+                .map_or_else(Vec::new, |unread| (unread.read)(unread))
+        };
+        self.read.get_or_init(read)
+    }
+
+    fn into_owned(mut self) -> Self {
+        self.entries();
+        self.unread = None;
+        self
+    }
+}
+
+impl PartialEq for Properties {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries() == other.entries()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl<N: Into<SmolStr>> FromIterator<(N, serde_json::Value)> for Properties {
     fn from_iter<I: IntoIterator<Item = (N, serde_json::Value)>>(entries: I) -> Self {
-        let entries = entries.into_iter();
-        Self(entries.map(|(name, value)| (name.into(), value)).collect())
+        let entries = entries
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
+        Self {
+            read: entries.collect::<Vec<_>>().into(),
+            unread: None,
+        }
     }
 }
 

@@ -214,7 +214,8 @@ impl Partition {
         if self.window.len() == 0 {
             self.standing.took_in(place.mark());
         }
-        let mut message = Message::decode(Arc::clone(&self.source), event);
+        // It waits for its sinks now, for who knows how long.
+        let mut message = Message::decode(Arc::clone(&self.source), event.into_owned());
         let ticket = self.window.begin(place, message.size());
         message.is_replay = self.terms.until.is_some();
         self.waiting = match self.dispatcher.dispatch(message, ticket, settle) {

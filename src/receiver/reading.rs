@@ -20,12 +20,7 @@ const OVERHEAD: usize = 256;
 
 /// About how much an event weighs, in bytes.
 pub(super) fn weight(event: &Event) -> usize {
-    let properties: usize = event
-        .properties
-        .iter()
-        .map(|(name, value)| name.len() + value.as_str().map_or(16, str::len))
-        .sum();
-    OVERHEAD + properties + event.body.bytes().len()
+    OVERHEAD + event.size()
 }
 
 /// What the service says beside an event of the last one in the partition, as it says it: most often the same again.

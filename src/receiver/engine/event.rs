@@ -1,7 +1,8 @@
 //! A received message as an event.
 //!
-//! What most messages carry is read by hand; a property of a rarer type is decoded by the crate, one scalar
-//! at a time. A list, map or array has no meaning as a property, and becomes the bytes of its content.
+//! It is a part of what was read until somebody keeps it, and its properties are read when somebody asks for one. What
+//! most messages carry is read by hand; a property of a rarer type is decoded by the crate, one scalar at a time. A
+//! list, map or array has no meaning as a property, and becomes the bytes of its content.
 //!
 //! Source: AMQP 1.0, section 3.2; the annotations `x-opt-*` of the AMQP protocol guide for Event Hubs.
 
@@ -12,8 +13,10 @@ use fe2o3_amqp::types::primitives::SimpleValue;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use super::message::{self, Message};
-use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber};
+use super::message::{self, ApplicationProperties, Message};
+use crate::event::{
+    Body, Event, Offset, PartitionId, Properties, Property, SequenceNumber, Unread,
+};
 use crate::receiver::encoding::Flaw;
 use crate::receiver::encoding::constructor::{DESCRIBED, width};
 use crate::receiver::encoding::cursor::Cursor;
@@ -22,10 +25,6 @@ use crate::receiver::seam::Failure;
 
 /// So many properties are looked through for a name one by one; of more, an index is made.
 const FEW: usize = 32;
-
-/// A body smaller than this is copied: as a slice of what was read it would keep all of that, some 128 KiB, for
-/// as long as a sink has not taken the event.
-const SMALL: usize = 64 * 1024;
 
 /// What a receiver makes of a message, for the programs that measure it; none where nobody could go on from it.
 pub fn event(partition: &PartitionId, message: &Message) -> Option<Event> {
@@ -47,7 +46,7 @@ pub(in crate::receiver) fn read(
         partition_key: message.partition_key().map(SmolStr::new),
         content_type: message.content_type().map(SmolStr::new),
         properties: properties(message).map_err(reading::broken)?,
-        body: body(message.body_apart(SMALL)),
+        body: body(message.body_within()),
     })
 }
 
@@ -83,13 +82,32 @@ fn content(encoded: &Bytes) -> Option<Bytes> {
     Some(encoded.slice(encoded.len() - content.len()..))
 }
 
-/// Of a name that comes more than once the last value counts, in the first one's place.
+/// They are looked through, so that a flaw is found, and stay as they are until somebody asks for one.
 fn properties(message: &Message) -> Result<Properties, Flaw> {
-    let mut properties: Vec<(SmolStr, Json)> = Vec::new();
-    let mut places = HashMap::new();
+    let Some((encoded, count)) = message.encoded_properties() else {
+        return Ok(Properties::default());
+    };
     for property in message.application_properties() {
-        let (name, value) = property?;
-        let value = json(value)?;
+        let (_, value) = property?;
+        scalar(value)?;
+    }
+    Ok(Properties::unread(Unread {
+        encoded,
+        count,
+        read: entries,
+    }))
+}
+
+/// Of a name that comes more than once the last value counts, in the first one's place.
+fn entries(unread: &Unread) -> Vec<Property> {
+    let all = ApplicationProperties::new(&unread.encoded, unread.count);
+    let mut properties: Vec<Property> = Vec::new();
+    let mut places = HashMap::new();
+    // Nothing in them has a flaw.
+    for (name, value) in all.flatten() {
+        let Ok(value) = scalar(value).map(json) else {
+            continue;
+        };
         let place = if properties.len() <= FEW {
             properties.iter().position(|(known, _)| known == name)
         } else {
@@ -101,7 +119,7 @@ fn properties(message: &Message) -> Result<Properties, Flaw> {
             None => properties.push((name.into(), value)),
         }
     }
-    Ok(properties.into_iter().collect())
+    properties
 }
 
 /// Adds to the index what has come since it was last asked.
@@ -111,28 +129,52 @@ fn index(properties: &[(SmolStr, Json)], places: &mut HashMap<SmolStr, usize>) {
     }
 }
 
-/// A property's value in JSON's terms, as [`Properties`] lays down.
-fn json(encoded: &[u8]) -> Result<Json, Flaw> {
+/// A property's value, found to be one.
+enum Scalar<'a> {
+    Text(Option<&'a str>),
+    Boolean(Option<bool>),
+    Signed(Option<i64>),
+    Unsigned(Option<u64>),
+    Bytes(&'a [u8]),
+    /// Of a type of which few are.
+    Rare(SimpleValue),
+    Described,
+}
+
+fn scalar(encoded: &[u8]) -> Result<Scalar<'_>, Flaw> {
     let mut value = Cursor::new(encoded);
     let constructor = encoded.first().copied().unwrap_or_default();
     Ok(match constructor {
-        0xa1 | 0xb1 => value.string()?.into(),
-        0xa3 | 0xb3 => value.symbol()?.into(),
-        0x41 | 0x42 | 0x56 => value.boolean()?.into(),
-        0x54 | 0x71 => value.int()?.into(),
-        0x55 | 0x81 => value.long()?.into(),
-        0x43 | 0x52 | 0x70 => value.uint()?.into(),
-        0x44 | 0x53 | 0x80 => value.ulong()?.into(),
-        0x45 => reading::binary(&[]),
+        0xa1 | 0xb1 => Scalar::Text(value.string()?),
+        0xa3 | 0xb3 => Scalar::Text(value.symbol()?),
+        0x41 | 0x42 | 0x56 => Scalar::Boolean(value.boolean()?),
+        0x54 | 0x71 => Scalar::Signed(value.int()?.map(i64::from)),
+        0x55 | 0x81 => Scalar::Signed(value.long()?),
+        0x43 | 0x52 | 0x70 => Scalar::Unsigned(value.uint()?.map(u64::from)),
+        0x44 | 0x53 | 0x80 => Scalar::Unsigned(value.ulong()?),
+        0x45 => Scalar::Bytes(&[]),
         0xc0 | 0xc1 | 0xd0 | 0xd1 | 0xe0 | 0xf0 => {
             let size = 1 + usize::from(width(constructor));
-            reading::binary(encoded.get(size..).unwrap_or_default())
+            Scalar::Bytes(encoded.get(size..).unwrap_or_default())
         }
-        DESCRIBED => Json::Null,
+        DESCRIBED => Scalar::Described,
         _ => serde_amqp::from_slice::<SimpleValue>(encoded)
-            .map(reading::json)
+            .map(Scalar::Rare)
             .map_err(|_| "an application property is no value of its type")?,
     })
+}
+
+/// A property's value in JSON's terms, as [`Properties`] lays down.
+fn json(scalar: Scalar<'_>) -> Json {
+    match scalar {
+        Scalar::Text(text) => text.into(),
+        Scalar::Boolean(value) => value.into(),
+        Scalar::Signed(number) => number.into(),
+        Scalar::Unsigned(number) => number.into(),
+        Scalar::Bytes(bytes) => reading::binary(bytes),
+        Scalar::Rare(value) => reading::json(value),
+        Scalar::Described => Json::Null,
+    }
 }
 
 #[cfg(test)]

@@ -177,14 +177,16 @@ impl Message {
 
     /// The application properties in their order, each with its value as it is encoded.
     pub fn application_properties(&self) -> ApplicationProperties<'_> {
-        let (entries, left) = match self.sections.application_properties {
-            Some(entries) => (self.part(entries.span), entries.count / 2),
-            None => (&[][..], 0),
-        };
-        ApplicationProperties {
-            entries: Cursor::new(entries),
-            left,
+        match self.sections.application_properties {
+            Some(entries) => ApplicationProperties::new(self.part(entries.span), entries.count / 2),
+            None => ApplicationProperties::new(&[], 0),
         }
+    }
+
+    /// The application properties as they are encoded, one behind the other, and how many there are.
+    pub(super) fn encoded_properties(&self) -> Option<(Bytes, u32)> {
+        let entries = self.sections.application_properties?;
+        Some((self.bytes.slice(entries.span.range()), entries.count / 2))
     }
 
     /// What the message carries. A large part of it is a slice of the message, a small one is a copy,
@@ -193,8 +195,12 @@ impl Message {
         self.body_apart(WORTH_KEEPING)
     }
 
-    /// The same, where a body of fewer bytes than these is a copy.
-    pub(super) fn body_apart(&self, small: usize) -> Body {
+    /// The same, where whatever its size one part is a slice of the message.
+    pub(super) fn body_within(&self) -> Body {
+        self.body_apart(0)
+    }
+
+    fn body_apart(&self, small: usize) -> Body {
         let body = &self.sections.body;
         match body.code {
             DATA => Body::Data(self.joined(body, small)),
@@ -394,6 +400,14 @@ impl<'a> Iterator for ApplicationProperties<'a> {
 }
 
 impl<'a> ApplicationProperties<'a> {
+    /// So many of them, encoded one behind the other.
+    pub(super) fn new(encoded: &'a [u8], count: u32) -> Self {
+        Self {
+            entries: Cursor::new(encoded),
+            left: count,
+        }
+    }
+
     fn entry(&mut self) -> Result<(&'a str, &'a [u8]), Flaw> {
         let name = self.entries.string()?;
         let name = name.ok_or("an application property has no name")?;

@@ -117,18 +117,27 @@ fn of_a_name_that_comes_twice_the_last_value_is_in_the_first_place() {
 }
 
 #[test]
-fn a_large_body_stays_a_part_of_the_message_and_a_small_one_does_not_keep_it() {
-    let check = |size: usize, is_part: bool| {
+fn a_body_is_a_part_of_the_message_until_somebody_keeps_the_event() {
+    let check = |size: usize, stays_part: bool| {
         let value = [&[0xb1][..], &(size as u32).to_be_bytes(), &vec![b'x'; size]].concat();
-        let bytes = Bytes::from([POSITION, &section(0x77, &value)].concat());
+        let property = compound(0xd1, 2, b"\xa1\x01k\x54\x07");
+        let sections = [section(0x74, &property), section(0x77, &value)].concat();
+        let bytes = Bytes::from([POSITION, &sections].concat());
         let message = Message::read(bytes.clone()).unwrap();
+        let is_part = |event: &Event| {
+            let first = event.body.bytes().as_ptr();
+            bytes.as_ptr_range().contains(&first)
+        };
         let event = read(&PartitionId::new("0"), &message).unwrap();
+        assert!(is_part(&event), "{size}");
+        let event = event.into_owned();
+        assert_eq!(is_part(&event), stays_part, "{size}");
         assert_eq!(event.body.bytes(), vec![b'x'; size]);
-        let first = event.body.bytes().as_ptr();
-        assert_eq!(bytes.as_ptr_range().contains(&first), is_part, "{size}");
+        assert_eq!(event.properties.get("k"), Some(&7.into()));
+        drop(message);
+        assert_eq!(bytes.is_unique(), !stays_part, "{size}");
     };
     check(5000, false);
-    // Its encoding is what is measured, five bytes more.
-    check(SMALL - 6, false);
-    check(SMALL, true);
+    check(64 * 1024 - 1, false);
+    check(64 * 1024, true);
 }
