@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::dispatcher::Dispatcher;
 use crate::duplicates::Duplicates;
 use crate::event::PartitionId;
+use crate::http;
 use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::route::Routes;
@@ -118,6 +119,14 @@ pub(crate) enum AppError {
         /// Those there are.
         existing: String,
     },
+    /// The HTTP listener cannot be where the configuration wants it.
+    #[error("cannot listen for HTTP at {address}")]
+    Http {
+        /// Where it should be.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A task ended in a panic: a fault of this program.
     #[error("internal error")]
     Panicked(#[source] JoinError),
@@ -187,11 +196,37 @@ impl App {
     /// When a sink cannot be opened or fails for good, or a hub or partition cannot be read and waiting
     /// would not help.
     pub(crate) async fn run(
-        mut self,
+        self,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<Summary, AppError> {
         // Before the sinks: where another daemon has it, they are that one's too.
         let checkpoints = self.config.checkpoint.open().map_err(AppError::Store)?;
+        let listener = http::listen(&self.config.http)
+            .await
+            .map_err(|source| AppError::Http {
+                address: self.config.http.listen.to_string(),
+                source,
+            })?;
+        let vitals = Arc::clone(self.vitals());
+        // It answers while hubs are reached and while what is left is delivered, and holds up neither.
+        let serving = async {
+            match listener {
+                Some(listener) => listener.serve(vitals).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            summary = self.deliver(checkpoints.into(), ready) => summary,
+            never = serving => match never {},
+        }
+    }
+
+    /// Receives and delivers, from opening the sinks to closing them.
+    async fn deliver(
+        mut self,
+        checkpoints: Arc<dyn CheckpointStore>,
+        ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
+    ) -> Result<Summary, AppError> {
         let configs = std::mem::take(&mut self.config.sinks);
         let names: Vec<&str> = configs.iter().map(|sink| sink.name.as_str()).collect();
         let routes = Routes::new(
@@ -200,6 +235,7 @@ impl App {
             self.config.dead_letter.sink.as_deref(),
         );
         let (handles, sinks) = Sinks::start(configs, &self.config.dead_letter, &self.shutdown)?;
+        let gauges = handles.gauges;
         let duplicates = Arc::new(Duplicates::open(self.config.duplicates.take()));
         let dispatcher = Dispatcher::new(
             routes,
@@ -208,21 +244,23 @@ impl App {
             Arc::clone(&duplicates),
         );
         let dispatcher = Arc::new(dispatcher);
+        let tally = dispatcher.tally();
+        self.vitals.delivers(tally.clone(), gauges);
         let mut summary = Summary::default();
         let supervised = tokio::select! {
-            supervised = self.supervise(checkpoints.into(), Arc::clone(&dispatcher), &mut summary, ready) => supervised,
+            supervised = self.supervise(checkpoints, Arc::clone(&dispatcher), &mut summary, ready) => supervised,
             never = duplicates.keep_always() => match never {},
             never = self.vitals.keep_looking() => match never {},
         };
         let forced = self.shutdown.force_token();
         forced.run_until_cancelled(duplicates.keep()).await;
         summary.behind = self.vitals.standings().behind();
-        summary.received = dispatcher.received();
-        summary.undecodable = dispatcher.undecodable();
-        summary.unrouted = dispatcher.unrouted();
-        summary.duplicates = dispatcher.duplicates();
-        summary.dead_lettered = dispatcher.dead_lettered();
-        summary.skipped = dispatcher.skipped();
+        summary.received = tally.received();
+        summary.undecodable = tally.undecodable();
+        summary.unrouted = tally.unrouted();
+        summary.duplicates = tally.duplicates();
+        summary.dead_lettered = tally.dead_lettered();
+        summary.skipped = tally.skipped();
         // With the dispatcher the queues close: each worker finishes what it has, or is ended.
         drop(dispatcher);
         let finished = sinks.finish(&self.shutdown).await;

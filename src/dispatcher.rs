@@ -13,7 +13,9 @@ use crate::ack::Ticket;
 use crate::duplicates::{Duplicates, Verdict};
 use crate::message::{Content, Message};
 use crate::route::{Routed, Routes};
-use crate::sink::{DeadLetter, Delivery, OnRefusal, Receipt, Settled, Shipment, SinkHandle, Told};
+use crate::sink::{
+    self, DeadLetter, Delivery, OnRefusal, Receipt, Settled, Shipment, SinkHandle, Told,
+};
 
 /// The routes, the queues of the sinks, and what has passed so far.
 #[derive(Debug)]
@@ -23,7 +25,15 @@ pub(crate) struct Dispatcher {
     /// What becomes of an event that no route can take.
     on_undeliverable: OnRefusal,
     duplicates: Arc<Duplicates>,
-    counts: Counts,
+    counts: Arc<Counts>,
+}
+
+/// Tells what has passed a [`Dispatcher`], also when that is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Tally {
+    counts: Arc<Counts>,
+    duplicates: Arc<Duplicates>,
+    sinks: Vec<Arc<sink::Counts>>,
 }
 
 /// How far dispatching came.
@@ -60,7 +70,7 @@ impl Dispatcher {
             sinks,
             on_undeliverable,
             duplicates,
-            counts: Counts::default(),
+            counts: Arc::default(),
         }
     }
 
@@ -146,6 +156,31 @@ impl Dispatcher {
         }
     }
 
+    /// What has passed, and will have.
+    pub(crate) fn tally(&self) -> Tally {
+        let sinks = self.sinks.iter().map(|sink| Arc::clone(&sink.counts));
+        Tally {
+            counts: Arc::clone(&self.counts),
+            duplicates: Arc::clone(&self.duplicates),
+            sinks: sinks.collect(),
+        }
+    }
+
+    /// Completes with the name of a sink when one has closed.
+    pub(crate) async fn sink_closed(&self) -> Arc<str> {
+        let closed = self
+            .sinks
+            .iter()
+            .map(|sink| Box::pin(CancellationToken::cancelled(&sink.closed)));
+        if self.sinks.is_empty() {
+            return std::future::pending().await;
+        }
+        let ((), index, _) = futures_util::future::select_all(closed).await;
+        Arc::clone(&self.sinks[index].name)
+    }
+}
+
+impl Tally {
     /// Events received, whatever became of them.
     pub(crate) fn received(&self) -> u64 {
         self.counts.received.load(Relaxed)
@@ -168,27 +203,14 @@ impl Dispatcher {
 
     /// Events that went to the dead-letter sink, from here or from a sink that refused them.
     pub(crate) fn dead_lettered(&self) -> u64 {
-        let refused = self.sinks.iter().map(|sink| sink.counts.dead_lettered());
+        let refused = self.sinks.iter().map(|sink| sink.dead_lettered());
         self.counts.dead_lettered.load(Relaxed) + refused.sum::<u64>()
     }
 
     /// Events that were given up, as the configuration wants, here or by a sink.
     pub(crate) fn skipped(&self) -> u64 {
-        let refused = self.sinks.iter().map(|sink| sink.counts.skipped());
+        let refused = self.sinks.iter().map(|sink| sink.skipped());
         self.counts.skipped.load(Relaxed) + refused.sum::<u64>()
-    }
-
-    /// Completes with the name of a sink when one has closed.
-    pub(crate) async fn sink_closed(&self) -> Arc<str> {
-        let closed = self
-            .sinks
-            .iter()
-            .map(|sink| Box::pin(CancellationToken::cancelled(&sink.closed)));
-        if self.sinks.is_empty() {
-            return std::future::pending().await;
-        }
-        let ((), index, _) = futures_util::future::select_all(closed).await;
-        Arc::clone(&self.sinks[index].name)
     }
 }
 

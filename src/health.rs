@@ -257,11 +257,10 @@ impl Report {
     /// True while every partition is being read: it has its link, or has only just lost it.
     pub(crate) fn is_ready(&self) -> bool {
         self.phase == Phase::Running
-            && self.partitions.iter().all(|(_, verdict)| match verdict {
-                Verdict::Fine | Verdict::Held | Verdict::Ended => true,
-                Verdict::Lost { since, .. } => *since < HICCUP,
-                Verdict::Stuck { .. } => false,
-            })
+            && self
+                .partitions
+                .iter()
+                .all(|(_, verdict)| verdict.is_ready())
     }
 
     /// The partitions that are stuck.
@@ -273,6 +272,17 @@ impl Report {
     /// Events of all partitions that were not delivered to every sink; none where it is not known of each.
     pub(crate) fn behind(&self) -> Option<u64> {
         self.partitions.iter().map(|(one, _)| one.behind).sum()
+    }
+}
+
+impl Verdict {
+    /// True while the partition is being read: it has its link, or has only just lost it.
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Self::Fine | Self::Held | Self::Ended => true,
+            Self::Lost { since, .. } => *since < HICCUP,
+            Self::Stuck { .. } => false,
+        }
     }
 }
 

@@ -40,6 +40,7 @@
 //! | [`redrive`] | dead letters, delivered once more |
 //! | [`replay`] | a stretch of the hub, read once more |
 //! | [`pretty`] | a message as a person reads it |
+//! | [`http`], [`status`] | probes and the state of the daemon for whoever asks while it runs, and who asks |
 //! | [`config`], [`settings`] | the configuration: gathered, and read key by key |
 //! | [`cli`] | the commands: one file for each |
 //! | [`backoff`], [`causes`], [`durable`], [`secret`], [`shutdown`], [`telemetry`], [`tls`] | one small thing each |
@@ -56,7 +57,7 @@
 //!
 //! `tests/modules.rs` holds the arrows between the modules and checks the first three of these.
 //!
-//! - [`decoder`], [`context`], [`route`], [`ack`], [`budget`], [`standing`] and [`health`] know no runtime, no clock,
+//! - [`decoder`], [`context`], [`route`], [`ack`], [`budget`], [`standing`], [`health`] and [`status`] know no runtime, no clock,
 //!   no input or output.
 //! - Only `receiver`, `emulator` and `simulator` know AMQP.
 //! - The emulator names nothing of ours, and the simulator neither the decoder nor the context: an
@@ -89,6 +90,7 @@ mod durable;
 pub mod emulator;
 pub mod event;
 mod health;
+mod http;
 mod message;
 mod partition;
 mod pretty;
@@ -103,5 +105,6 @@ mod shutdown;
 pub mod simulator;
 mod sink;
 pub mod standing;
+mod status;
 mod telemetry;
 mod tls;

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "duplicates",
             "event",
             "health",
+            "http",
             "partition",
             "receiver",
             "replay",
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shutdown",
             "sink",
             "standing",
+            "status",
         ],
     ),
     ("backoff", &[]),
@@ -51,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "emulator",
             "event",
             "health",
+            "http",
             "message",
             "pretty",
             "receiver",
@@ -62,6 +65,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shutdown",
             "simulator",
             "sink",
+            "status",
             "telemetry",
         ],
     ),
@@ -74,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "durable",
             "event",
             "health",
+            "http",
             "receiver",
             "replay",
             "route",
@@ -96,6 +101,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("emulator", &[]),
     ("event", &[]),
     ("health", &["event", "settings", "standing"]),
+    (
+        "http",
+        &["event", "health", "settings", "standing", "status"],
+    ),
     ("message", &["context", "decoder", "event", "settings"]),
     (
         "partition",
@@ -145,6 +154,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("standing", &["event"]),
+    ("status", &["health", "sink", "standing"]),
     ("telemetry", &[]),
     ("tls", &["durable"]),
 ];
@@ -153,7 +163,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 const EDGES: &[(&str, &[&str])] = &[
     ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
     ("fe2o3_amqp_ws", &["receiver"]),
-    ("hyper_util", &["receiver"]),
+    ("axum", &["http"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http", "receiver"]),
     ("tokio_tungstenite", &["emulator"]),
     ("serde_amqp", &["emulator", "receiver", "simulator"]),
     ("azure_core", &["receiver"]),
@@ -166,10 +178,10 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What the pure modules must not name: no runtime, no clock, no input or output.
 const PURE: &[&str] = &[
-    "ack", "budget", "context", "decoder", "health", "replay", "route", "standing",
+    "ack", "budget", "context", "decoder", "health", "replay", "route", "standing", "status",
 ];
 /// Single files of which the same is true.
-const PURE_FILES: &[&str] = &["duplicates/window.rs", "sink/lanes.rs"];
+const PURE_FILES: &[&str] = &["duplicates/window.rs", "http/probe.rs", "sink/lanes.rs"];
 /// What only the driver of the AMQP machine may name.
 const DRIVERS: &[&str] = &[
     "tokio",

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use crate::shutdown::Shutdown;
-use crate::sink::{self, Counts, DeadLetterConfig, OnRefusal, Orders, SinkHandle, SinkWorker};
+use crate::sink::{
+    self, Counts, DeadLetterConfig, Gauge, OnRefusal, Orders, SinkHandle, SinkWorker,
+};
 
 /// The running sinks, in the order of the configuration.
 pub(super) struct Sinks {
@@ -28,6 +30,8 @@ struct Running {
 pub(super) struct Handles {
     /// The queue of each.
     pub(super) sinks: Vec<SinkHandle>,
+    /// How each stands.
+    pub(super) gauges: Vec<Gauge>,
     /// What becomes of an event that none of them can be given.
     pub(super) on_undeliverable: OnRefusal,
 }
@@ -51,7 +55,7 @@ impl Sinks {
         let first = place.map(|place| start(configs.remove(place), otherwise.clone(), &orders));
         let first = first.transpose()?;
         let on_refusal = match &first {
-            Some((handle, _)) => OnRefusal::DeadLetter(handle.clone()),
+            Some((handle, ..)) => OnRefusal::DeadLetter(handle.clone()),
             None => otherwise,
         };
         let mut started = configs
@@ -62,7 +66,9 @@ impl Sinks {
             started.insert(place, first);
         }
         let (mut sinks, mut running) = (Vec::new(), Vec::new());
-        for (handle, worker) in started {
+        let mut gauges = Vec::new();
+        for (handle, worker, gauge) in started {
+            gauges.push(gauge);
             running.push(Running {
                 name: Arc::clone(&handle.name),
                 counts: Arc::clone(&handle.counts),
@@ -72,6 +78,7 @@ impl Sinks {
         }
         let handles = Handles {
             sinks,
+            gauges,
             on_undeliverable: on_refusal,
         };
         Ok((handles, Self { running, end }))
@@ -113,12 +120,13 @@ fn start(
     config: sink::Config,
     on_refusal: OnRefusal,
     orders: &Orders,
-) -> Result<(SinkHandle, SinkWorker), AppError> {
+) -> Result<(SinkHandle, SinkWorker, Gauge), AppError> {
     let (handle, queue) = sink::queue(&config.name, config.queue, on_refusal, orders.clone());
     let opened: io::Result<SinkWorker> = config.kind.start(queue);
     let worker = opened.map_err(|source| AppError::Sink {
         name: config.name,
         source,
     })?;
-    Ok((handle, worker))
+    let gauge = handle.gauge(config.type_name);
+    Ok((handle, worker, gauge))
 }

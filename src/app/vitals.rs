@@ -2,14 +2,19 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::dispatcher::Tally;
 use crate::health::{self, Health, Phase, Report};
+use crate::http::Watched;
 use crate::shutdown::Shutdown;
+use crate::sink::Gauge;
 use crate::standing::Standings;
+use crate::status::{Status, Totals};
 
 /// A stretch without progress is measured no more finely than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,7 +25,16 @@ pub(crate) struct Vitals {
     standings: Arc<Standings>,
     shutdown: Shutdown,
     begun: Instant,
+    started_at: OffsetDateTime,
+    deliveries: OnceLock<Deliveries>,
     state: Mutex<State>,
+}
+
+/// What tells of deliveries, once there are sinks.
+#[derive(Debug)]
+struct Deliveries {
+    tally: Tally,
+    gauges: Vec<Gauge>,
 }
 
 #[derive(Debug)]
@@ -35,6 +49,8 @@ impl Vitals {
             standings: Arc::default(),
             shutdown,
             begun: Instant::now(),
+            started_at: OffsetDateTime::now_utc(),
+            deliveries: OnceLock::new(),
             state: Mutex::new(State {
                 health: Health::new(config),
                 is_started: false,
@@ -50,6 +66,11 @@ impl Vitals {
     /// Every partition has had its link.
     pub(super) fn started(&self) {
         self.lock().is_started = true;
+    }
+
+    /// There are sinks, and from now on events go to them.
+    pub(super) fn delivers(&self, tally: Tally, gauges: Vec<Gauge>) {
+        self.deliveries.get_or_init(|| Deliveries { tally, gauges });
     }
 
     /// How everything stands now.
@@ -85,5 +106,32 @@ impl Vitals {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched for Vitals {
+    fn report(&self) -> Report {
+        self.report()
+    }
+
+    fn status(&self) -> Status {
+        let report = self.report();
+        let deliveries = self.deliveries.get();
+        let sinks = deliveries.map(|deliveries| deliveries.gauges.iter().map(Gauge::read));
+        let totals = deliveries.map(|Deliveries { tally, .. }| Totals {
+            received: tally.received(),
+            undecodable: tally.undecodable(),
+            unrouted: tally.unrouted(),
+            duplicates: tally.duplicates(),
+            dead_lettered: tally.dead_lettered(),
+            skipped: tally.skipped(),
+        });
+        Status::new(
+            &report,
+            sinks.into_iter().flatten(),
+            totals.unwrap_or_default(),
+            self.started_at,
+            OffsetDateTime::now_utc(),
+        )
     }
 }

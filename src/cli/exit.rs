@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use crate::app::AppError;
@@ -14,6 +15,8 @@ use crate::receiver::ReceiverError;
 pub(super) enum Exit {
     /// Everything was done.
     Fine = 0,
+    /// The daemon that was asked is not healthy, or not there: what Docker and scripts expect of a check.
+    Unhealthy = 1,
     /// EX_USAGE: the command line is wrong.
     Usage = 64,
     /// EX_DATAERR: some input could not be decoded, or is damaged.
@@ -73,6 +76,10 @@ impl Failure {
             }
             AppError::Receiver(error) => Self::exit_of(error),
             AppError::NoSuchPartition { .. } => Exit::Unavailable,
+            AppError::Http { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Exit::TryAgain
+            }
+            AppError::Http { .. } => Exit::System,
             AppError::Panicked(_) => Exit::Software,
         };
         Self::new(exit, what, error)

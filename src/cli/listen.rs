@@ -11,6 +11,7 @@ use crate::app::{App, AtStart, Summary};
 use crate::config::{Config, Delivery};
 use crate::event::PartitionId;
 use crate::health;
+use crate::http;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
 use crate::{checkpoint, sink};
 
@@ -112,11 +113,13 @@ pub(super) fn config(
         checkpoint: checkpoint::Config::default(),
         sinks: vec![sink::Config {
             name: "stdout".to_owned(),
+            type_name: "stdout",
             queue: sink::QueueLimit::default(),
             kind: Box::new(stdout),
         }],
         routes: Vec::new(),
         health: health::Config::default(),
+        http: http::Config::none(),
         replay: None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod checkpoint;
+mod columns;
 mod completions;
 mod configured;
 mod connection;
@@ -12,15 +13,18 @@ mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod exit;
+mod health;
 mod identity;
 mod listen;
 mod man;
 mod redrive;
 mod replay;
 mod run;
+mod running;
 mod schema;
 #[cfg(feature = "emulator")]
 mod simulate;
+mod status;
 mod way;
 
 use std::ffi::OsString;
@@ -63,6 +67,8 @@ enum Command {
     Demo(demo::Demo),
     Listen(listen::Listen),
     Run(run::Run),
+    Status(status::Ask),
+    Health(health::Check),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Checkpoint(checkpoint::Checkpoints),
@@ -152,6 +158,8 @@ impl Command {
             Self::Demo(demo) => block_on(every_core(), demo.execute()),
             Self::Listen(listen) => block_on(THREADS, listen.execute()),
             Self::Run(run) => block_on(run.threads(), run.execute()),
+            Self::Status(ask) => block_on(THREADS, ask.execute()),
+            Self::Health(check) => block_on(THREADS, check.execute()),
             Self::Check(check) => check.execute(),
             Self::Doctor(doctor) => block_on(THREADS, doctor.execute()),
             Self::Checkpoint(checkpoints) => block_on(THREADS, checkpoints.execute()),
@@ -231,17 +239,23 @@ fn printable(text: &str) -> String {
 
 /// What a command was asked for, on standard output. A reader that has seen enough is no failure.
 fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), Failure> {
+    is_printed(text).map(drop)
+}
+
+/// The same; false where nobody reads it any more.
+fn is_printed(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<bool, Failure> {
     let mut output = std::io::stdout().lock();
     match output
         .write_all(text.as_ref())
         .and_then(|()| output.flush())
     {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             Exit::InputOutput,
             "write to standard output",
             &error,
         )),
-        _ => Ok(()),
     }
 }
 

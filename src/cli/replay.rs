@@ -14,7 +14,7 @@ use crate::event::PartitionId;
 use crate::receiver::StartPosition;
 use crate::replay::{End, Replay};
 use crate::route::{self, Filter};
-use crate::{checkpoint, sink};
+use crate::{checkpoint, http, sink};
 
 /// Deliver a stretch of the hub once more, to one sink
 ///
@@ -114,6 +114,7 @@ impl Again {
                 otherwise: sink::Otherwise::Skip,
             },
             duplicates: None,
+            http: http::Config::none(),
             routes: vec![chosen, route::Config::rest()],
             replay: Some(Replay {
                 from: self.from,

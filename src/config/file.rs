@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
 use crate::settings::{Mistake, Settings, VARIABLE};
-use crate::{checkpoint, duplicates, health, receiver, route, sink};
+use crate::{checkpoint, duplicates, health, http, receiver, route, sink};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
@@ -44,6 +44,44 @@ pub(crate) fn load(
     let config = root.and_then(|root| gather(Settings::new("", root), path, &mut mistakes));
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
+        _ => {
+            point_at_lines(&mut mistakes, path, &text.unwrap_or_default());
+            Err(ConfigError { mistakes })
+        }
+    }
+}
+
+/// Reads the `[http]` table alone, for whoever asks a running daemon: of the file at `path`, if there is one, and of
+/// `variables`. The rest of the file is not looked at, and no secret is read.
+///
+/// # Errors
+/// Every mistake that is found in it, as [`load`] tells them.
+pub(crate) fn load_http(
+    path: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<http::Config, ConfigError> {
+    let mut mistakes = Vec::new();
+    let text = match path {
+        Some(path) => read(path, &mut mistakes),
+        None => Some(String::new()),
+    };
+    let path = path.unwrap_or_else(|| Path::new(""));
+    let of_http = format!("{PREFIX}HTTP__");
+    let variables = variables
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(&of_http));
+    let root = text
+        .as_deref()
+        .and_then(|text| merge(path, text, variables, &mut mistakes));
+    let http = root.map(|root| {
+        let mut root = Settings::new("", root);
+        root.set_origin(path.display().to_string());
+        let (http, found) = http::Config::read(root.table("http"));
+        mistakes.extend(found);
+        http
+    });
+    match http {
+        Some(http) if mistakes.is_empty() => Ok(http),
         _ => {
             point_at_lines(&mut mistakes, path, &text.unwrap_or_default());
             Err(ConfigError { mistakes })
@@ -180,6 +218,8 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     mistakes.extend(found);
     let (health, found) = health::Config::read(root.table("health"));
     mistakes.extend(found);
+    let (http, found) = http::Config::read(root.table("http"));
+    mistakes.extend(found);
     let mut routes = Vec::new();
     for table in root.tables("route") {
         let (route, found) = route::Config::read(table, &names);
@@ -203,6 +243,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         dead_letter,
         duplicates,
         health,
+        http,
         checkpoint,
         sinks,
         routes,

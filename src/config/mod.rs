@@ -10,6 +10,7 @@ use crate::checkpoint;
 use crate::duplicates;
 use crate::event::PartitionId;
 use crate::health;
+use crate::http;
 use crate::receiver;
 use crate::replay::Replay;
 use crate::route;
@@ -17,7 +18,7 @@ use crate::settings::Mistake;
 use crate::sink;
 
 pub(crate) use delivery::Delivery;
-pub(crate) use file::load;
+pub(crate) use file::{load, load_http};
 pub(crate) use opening::{CredentialKind, identity};
 
 /// Everything that a daemon needs to know.
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub duplicates: Option<duplicates::Config>,
     /// The `[health]` table: when a partition is given up.
     pub health: health::Config,
+    /// The `[http]` table: where it is told how the daemon does.
+    pub http: http::Config,
     /// The `[checkpoint]` table: where it is kept how far was delivered.
     pub checkpoint: checkpoint::Config,
     /// The `[[sink]]` tables: where to deliver.

@@ -81,6 +81,7 @@ impl World {
         let (noted, seen) = watch::channel(Vec::new());
         let sink = sink::Config {
             name: "crm".to_owned(),
+            type_name: "scripted",
             queue: QueueLimit::default(),
             kind: Box::new(Noting {
                 seen: noted,

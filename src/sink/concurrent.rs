@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::adaptive::Places;
 use super::breaker::{Allowed, Breaker};
 use super::delivery::Delivery;
+use super::gauge::State;
 use super::lanes::Lanes;
 use super::queue::Queue;
 use super::trouble::Trouble;
@@ -172,7 +173,9 @@ impl<S: Service> Worker<S> {
         loop {
             let now = Instant::now();
             self.wake(now);
-            let is_room = match self.breaker.allowed(now) {
+            let allowed = self.breaker.allowed(now);
+            self.queue.counts.set_state(state(allowed));
+            let is_room = match allowed {
                 Allowed::Paused => return Wait::Event,
                 Allowed::NotBefore(time) => return Wait::Until(time),
                 Allowed::One => self.under_way.is_empty(),
@@ -200,6 +203,7 @@ impl<S: Service> Worker<S> {
         match self.rested.pop_front() {
             Some(batch) => {
                 self.is_turn_of_new = true;
+                self.queue.counts.add_retried();
                 Ok(batch)
             }
             None => self.next_batch(now),
@@ -233,11 +237,11 @@ impl<S: Service> Worker<S> {
         }
         self.lanes.release(outcome.done);
         match outcome.error {
-            Some(error) => {
-                self.queue.counts.add_failed();
-                self.rest(outcome.left, &error);
+            Some(error) => self.rest(outcome.left, &error),
+            None if outcome.answered.is_some() => {
+                self.queue.counts.works();
+                self.trouble.over(&self.queue.name);
             }
-            None if outcome.answered.is_some() => self.trouble.over(&self.queue.name),
             None => {}
         }
     }
@@ -266,6 +270,7 @@ impl<S: Service> Worker<S> {
             }
         };
         let reason = Causes(error).to_string();
+        self.queue.counts.add_failed(&reason);
         self.trouble.failed(&self.queue.name, &reason, delay);
         let Some(batch) = left else { return };
         match delay {
@@ -294,6 +299,16 @@ impl<S: Service> Worker<S> {
         if self.breaker.resume() {
             self.rested.iter_mut().for_each(Batch::forget_failures);
         }
+    }
+}
+
+/// What the sink does while so much may begin.
+fn state(allowed: Allowed) -> State {
+    match allowed {
+        Allowed::All => State::Delivering,
+        Allowed::One => State::Probing,
+        Allowed::NotBefore(_) => State::Waiting,
+        Allowed::Paused => State::Paused,
     }
 }
 

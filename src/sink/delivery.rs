@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::queue::Place;
 use crate::ack::Ticket;
 use crate::message::Message;
 
@@ -20,8 +21,8 @@ use crate::message::Message;
 pub(crate) struct Delivery {
     shipment: Arc<Shipment>,
     dead: Option<Box<DeadLetter>>,
-    /// Its place in the byte bound of the queue it is in.
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    /// Its place in the bounds of the queue it is in.
+    pub(super) room: Option<Place>,
     /// Since when the sink has failed to take it; none where it has not.
     pub(super) failing: Option<Instant>,
 }

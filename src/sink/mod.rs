@@ -12,6 +12,7 @@ mod compliance;
 mod concurrent;
 mod delivery;
 mod file;
+mod gauge;
 mod lanes;
 mod queue;
 mod refusal;
@@ -33,6 +34,7 @@ use crate::settings::{Mistake, Settings, Size, nearest, unknown};
 pub(crate) use body::Body;
 pub(crate) use concurrent::{Pace, Service};
 pub(crate) use delivery::{DeadLetter, Delivery, Receipt, Settled, Shipment};
+pub(crate) use gauge::{Gauge, Reading};
 pub(crate) use queue::{Counts, Orders, Queue, QueueLimit, SinkHandle, queue};
 pub(crate) use refusal::{DeadLetterConfig, OnRefusal, Otherwise};
 pub(crate) use stdout::{Color, Format as StdoutFormat, Stdout};
@@ -168,6 +170,8 @@ impl DeliveryError {
 pub(crate) struct Config {
     /// The name that routes and logs know it by.
     pub name: String,
+    /// The name of its kind.
+    pub type_name: &'static str,
     /// How much may wait for it.
     pub queue: QueueLimit,
     /// The settings of its kind.
@@ -197,12 +201,18 @@ impl Config {
             // What its other keys mean, only the type can tell.
             return (None, settings.into_mistakes());
         };
-        let Some((_, parse)) = KINDS.iter().find(|(known, _)| *known == kind) else {
+        let Some((type_name, parse)) = KINDS.iter().find(|(known, _)| *known == kind) else {
             settings.mistake("type", unknown("type of sink", &kind, KINDS));
             return (None, settings.into_mistakes());
         };
         let (kind, mistakes) = parse(settings);
-        (name.map(|name| Self { name, queue, kind }), mistakes)
+        let config = name.map(|name| Self {
+            name,
+            type_name,
+            queue,
+            kind,
+        });
+        (config, mistakes)
     }
 }
 

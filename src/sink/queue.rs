@@ -1,13 +1,15 @@
 //! The queue between the dispatcher and the worker of a sink: bounded in events and in bytes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use time::OffsetDateTime;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
+use super::gauge::{Failure, Gauge, State};
 use super::refusal::OnRefusal;
 use super::trouble::Told;
 
@@ -71,6 +73,13 @@ pub(crate) struct Counts {
     dead_lettered: AtomicU64,
     skipped: AtomicU64,
     failed: AtomicU64,
+    /// Of the attempts that failed, those since one went well.
+    failing: AtomicU64,
+    retried: AtomicU64,
+    waiting: AtomicU64,
+    /// A [`State`].
+    state: AtomicU8,
+    last_failure: Mutex<Option<Failure>>,
     /// When it was last told that an event was refused.
     pub(super) told: Told,
 }
@@ -96,8 +105,37 @@ impl Counts {
         self.failed.load(Relaxed)
     }
 
+    /// Attempts that were made again because the one before had failed.
+    pub(crate) fn retried(&self) -> u64 {
+        self.retried.load(Relaxed)
+    }
+
+    /// Events that the sink has, in its queue or under way.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
+    }
+
+    /// What it does, as far as its worker knows.
+    pub(super) fn state(&self) -> State {
+        match State::of(self.state.load(Relaxed)) {
+            State::Delivering if self.failing.load(Relaxed) > 0 => State::Retrying,
+            state => state,
+        }
+    }
+
+    /// Why an attempt last failed, and when.
+    pub(super) fn last_failure(&self) -> Option<Failure> {
+        let last = self.last_failure.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn add_accepted(&self, events: usize) {
         self.accepted.fetch_add(events as u64, Relaxed);
+    }
+
+    /// An attempt went well: whatever failed before is over.
+    pub(super) fn works(&self) {
+        self.failing.store(0, Relaxed);
     }
 
     pub(super) fn add_dead_lettered(&self) {
@@ -108,8 +146,46 @@ impl Counts {
         self.skipped.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn add_failed(&self) {
+    pub(super) fn add_failed(&self, reason: &str) {
         self.failed.fetch_add(1, Relaxed);
+        self.failing.fetch_add(1, Relaxed);
+        let failure = Failure {
+            reason: reason.to_owned(),
+            at: OffsetDateTime::now_utc(),
+        };
+        let last = self.last_failure.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    pub(super) fn add_retried(&self) {
+        self.retried.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Relaxed);
+    }
+}
+
+/// The place of a delivery in the bounds of a queue; dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct Place {
+    counts: Arc<Counts>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(counts: &Arc<Counts>, room: OwnedSemaphorePermit) -> Self {
+        counts.waiting.fetch_add(1, Relaxed);
+        Self {
+            counts: Arc::clone(counts),
+            _room: room,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counts.waiting.fetch_sub(1, Relaxed);
     }
 }
 
@@ -155,13 +231,28 @@ pub(crate) fn queue(
 }
 
 impl SinkHandle {
+    /// Tells how the sink stands, also when this handle and all others are gone.
+    pub(crate) fn gauge(&self, kind: &'static str) -> Gauge {
+        Gauge {
+            name: Arc::clone(&self.name),
+            kind,
+            counts: Arc::clone(&self.counts),
+            room: Arc::clone(&self.room),
+            limit: QueueLimit {
+                events: self.deliveries.max_capacity(),
+                bytes: self.bytes as usize,
+            },
+            closed: self.closed.clone(),
+        }
+    }
+
     /// Puts a message in line where there is room for it now, or gives it back.
     pub(crate) fn try_send(&self, mut delivery: Delivery) -> Result<(), Delivery> {
         let weight = self.weight(&delivery);
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(weight) else {
             return Err(delivery);
         };
-        delivery.room = Some(room);
+        delivery.room = Some(Place::new(&self.counts, room));
         match self.deliveries.try_send(delivery) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(mut delivery)) => {
@@ -179,7 +270,8 @@ impl SinkHandle {
     pub(crate) async fn send(&self, mut delivery: Delivery) {
         let weight = self.weight(&delivery);
         // It is never closed.
-        delivery.room = Arc::clone(&self.room).acquire_many_owned(weight).await.ok();
+        let room = Arc::clone(&self.room).acquire_many_owned(weight).await.ok();
+        delivery.room = room.map(|room| Place::new(&self.counts, room));
         if self.deliveries.send(delivery).await.is_err() {
             self.closed.cancel();
         }

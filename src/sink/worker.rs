@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aside::Aside;
 use super::delivery::Delivery;
+use super::gauge::State;
 use super::queue::Queue;
 use super::refusal::Held;
 use super::trouble::Trouble;
@@ -124,6 +125,7 @@ impl<S: Sink> Worker<S> {
         let Some((partition, mut batch)) = self.aside.take(Instant::now(), BATCH) else {
             return Ok(());
         };
+        self.queue.counts.add_retried();
         self.deliver_all(&mut batch).await?;
         if let Some(mut trouble) = self.aside.done(&partition, Instant::now()) {
             trouble.over(&self.queue.name);
@@ -142,7 +144,10 @@ impl<S: Sink> Worker<S> {
                 backoff.reset();
             }
             match error {
-                None => self.trouble.over(&self.queue.name),
+                None => {
+                    self.queue.counts.works();
+                    self.trouble.over(&self.queue.name);
+                }
                 Some(error @ (DeliveryError::Failed(_) | DeliveryError::Closed)) => {
                     return Err(error);
                 }
@@ -172,10 +177,10 @@ impl<S: Sink> Worker<S> {
         let Err(Held { delivery, reason }) = settled else {
             return;
         };
-        counts.add_failed();
         let reason = format!(
             "{delivery} is refused and holds its partition, for there is no dead-letter sink: {reason}"
         );
+        counts.add_failed(&reason);
         let held = self
             .aside
             .hold(delivery, batch, Instant::now(), fastrand::f64());
@@ -185,13 +190,19 @@ impl<S: Sink> Worker<S> {
 
     /// Waits before the next attempt, at most until files are to be opened anew.
     async fn wait(&mut self, reason: &str, error: &DeliveryError, backoff: &mut Backoff) {
-        self.queue.counts.add_failed();
+        self.queue.counts.add_failed(reason);
         let drawn = backoff.next_delay(fastrand::f64());
         let delay = error.delay(drawn);
+        self.queue.counts.set_state(match delay {
+            Some(_) => State::Waiting,
+            None => State::Paused,
+        });
         self.trouble.failed(&self.queue.name, &reason, delay);
         tokio::select! {
             () = wait_until(delay.and_then(|delay| Instant::now().checked_add(delay))) => {}
             Ok(()) = self.queue.reopen.changed() => self.reopen().await,
         }
+        self.queue.counts.set_state(State::Delivering);
+        self.queue.counts.add_retried();
     }
 }

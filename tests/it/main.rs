@@ -42,6 +42,9 @@ mod frozen;
 /// A web server that keeps what it is asked and answers as a test says.
 #[cfg(feature = "emulator")]
 mod http;
+/// The HTTP listener of the daemon: probes, `health`, `status`.
+#[cfg(feature = "emulator")]
+mod http_listener;
 /// An event hub in this process.
 #[cfg(feature = "emulator")]
 mod hub;

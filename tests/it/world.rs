@@ -30,8 +30,13 @@ pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comma
             command.env_remove(name);
         }
     }
+    // Tests run side by side, and there is one default port. Whoever wants a listener says where.
+    command.env(HTTP_LISTEN, "none");
     command
 }
+
+/// Where the HTTP listener of a daemon is.
+pub(crate) const HTTP_LISTEN: &str = "DATAVERSE_LISTENER__HTTP__LISTEN";
 
 /// A running child process, with what it prints.
 pub(crate) struct Program {
@@ -124,12 +129,17 @@ impl Program {
 
     /// Waits for a line on standard error that has `text` in it.
     pub(crate) fn says(&mut self, text: &str) {
+        self.line_with(text);
+    }
+
+    /// The same; that line.
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         while let Ok(line) = self.stderr.recv_timeout(deadline - Instant::now()) {
             self.seen_stderr.push_str(&line);
             self.seen_stderr.push('\n');
             if line.contains(text) {
-                return;
+                return line;
             }
         }
         panic!("{text:?} was not said, but:\n{}", self.seen_stderr);

@@ -58,6 +58,7 @@ impl Setup {
             }
         }
         let child = command
+            .env("DATAVERSE_LISTENER__HTTP__LISTEN", "none")
             .args(["run", "--grace", "5", "--config"])
             .arg(&self.configuration)
             .stdin(Stdio::null())

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::super::printable;
+use super::super::{columns, printable};
 use crate::checkpoint::{Checkpoint, CheckpointError, Entry, Record};
 use crate::event::Position;
 
-const COLUMNS: [&str; 7] = [
+/// The last one is for remarks.
+const COLUMNS: [&str; 8] = [
     "NAMESPACE",
     "EVENT HUB",
     "CONSUMER GROUP",
@@ -15,35 +16,17 @@ const COLUMNS: [&str; 7] = [
     "SEQUENCE NUMBER",
     "OFFSET",
     "UPDATED",
+    "",
 ];
-
-/// A column stands this far from the one before it.
-const GAP: &str = "  ";
 
 /// The checkpoints in columns. What is no ordinary one is told behind them.
 pub(super) fn columns(entries: &[Entry]) -> String {
-    let mut rows = vec![(COLUMNS.map(str::to_owned), String::new())];
+    let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(entries.iter().map(row));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|(cells, _)| cells[column].chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..COLUMNS.len()).filter_map(width).collect();
-    let mut text = String::new();
-    for (cells, remark) in &rows {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}{GAP}"));
-        let line: String = padded.chain([remark.clone()]).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    columns::columns(&rows, &[])
 }
 
-fn row(entry: &Entry) -> ([String; 7], String) {
+fn row(entry: &Entry) -> [String; 8] {
     let none = || "-".to_owned();
     let (number, offset, updated, remark) = match &entry.found {
         Err(_) => (none(), none(), none(), "unreadable".to_owned()),
@@ -67,7 +50,7 @@ fn row(entry: &Entry) -> ([String; 7], String) {
             }
         }
     };
-    let cells = [
+    [
         printable(&entry.source.namespace),
         printable(&entry.source.event_hub),
         printable(&entry.source.consumer_group),
@@ -75,8 +58,8 @@ fn row(entry: &Entry) -> ([String; 7], String) {
         number,
         offset,
         updated,
-    ];
-    (cells, remark)
+        remark,
+    ]
 }
 
 /// The checkpoints as JSON, one a line; of an unreadable one, what is wrong with it.
