@@ -43,6 +43,7 @@
 //! | [`http`], [`status`] | probes and the state of the daemon for whoever asks while it runs, and who asks |
 //! | [`config`], [`settings`] | the configuration: gathered, and read key by key |
 //! | [`cli`] | the commands: one file for each |
+//! | [`systemd`] | what the service manager is told |
 //! | [`backoff`], [`causes`], [`durable`], [`secret`], [`shutdown`], [`telemetry`], [`tls`] | one small thing each |
 #![cfg_attr(
     feature = "emulator",
@@ -106,5 +107,6 @@ pub mod simulator;
 mod sink;
 pub mod standing;
 mod status;
+mod systemd;
 mod telemetry;
 mod tls;

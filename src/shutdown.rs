@@ -83,6 +83,11 @@ impl Shutdown {
         self.stop.cancel();
     }
 
+    /// How long draining may take after the stop.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// True once something has asked to stop.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()

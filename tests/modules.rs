@@ -66,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "simulator",
             "sink",
             "status",
+            "systemd",
             "telemetry",
         ],
     ),
@@ -155,6 +156,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("standing", &["event"]),
     ("status", &["health", "sink", "standing"]),
+    ("systemd", &["health", "shutdown"]),
     ("telemetry", &[]),
     ("tls", &["durable"]),
 ];
@@ -172,6 +174,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("azure_identity", &["receiver"]),
     ("reqwest", &["receiver", "sink"]),
     ("tokio_rustls", &["receiver", "sink", "tls"]),
+    ("sd_notify", &["systemd"]),
     ("signal_hook", &["shutdown"]),
     ("x509_parser", &["receiver"]),
 ];

@@ -1,13 +1,18 @@
 //! `run`: the daemon.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::configured::Configured;
 use super::exit::{Exit, Failure};
 use crate::app::{App, AtStart, Summary};
+use crate::event::PartitionId;
+use crate::receiver::EventHub;
 use crate::shutdown::Shutdown;
+use crate::systemd;
 
 /// Run as a daemon, as a configuration file says
 ///
@@ -48,21 +53,20 @@ impl Run {
         shutdown
             .on_signals_of_a_daemon()
             .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
-        let summary = App::new(config, AtStart::Wait, shutdown.clone())
-            .run(|hubs| {
-                for (hub, partitions) in hubs {
-                    let source = hub.source();
-                    tracing::info!(
-                        namespace = source.namespace,
-                        event_hub = source.event_hub,
-                        consumer_group = source.consumer_group,
-                        partitions = partitions.len(),
-                        "listening"
-                    );
-                }
-            })
-            .await
-            .map_err(|error| Failure::of_app("run", &error))?;
+        let app = App::new(config, AtStart::Wait, shutdown.clone());
+        let vitals = Arc::clone(app.vitals());
+        let ready = CancellationToken::new();
+        let telling = systemd::keep_telling(|| vitals.report(), &shutdown, ready.clone());
+        let running = app.run(|hubs| {
+            listening(hubs);
+            ready.cancel();
+        });
+        let summary = tokio::select! {
+            // That it stops is told before it has stopped.
+            biased;
+            never = telling => match never {},
+            summary = running => summary.map_err(|error| Failure::of_app("run", &error))?,
+        };
         if let Some(sink) = &summary.closed_sink {
             tracing::error!(
                 sink = &**sink,
@@ -87,5 +91,19 @@ impl Run {
             } => Exit::InputOutput,
             _ => Exit::Fine,
         })
+    }
+}
+
+/// Says what is read, now that all of it is.
+fn listening(hubs: &[(EventHub, Vec<PartitionId>)]) {
+    for (hub, partitions) in hubs {
+        let source = hub.source();
+        tracing::info!(
+            namespace = source.namespace,
+            event_hub = source.event_hub,
+            consumer_group = source.consumer_group,
+            partitions = partitions.len(),
+            "listening"
+        );
     }
 }

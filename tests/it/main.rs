@@ -79,6 +79,9 @@ mod schema;
 /// SIGTERM in every state.
 #[cfg(feature = "emulator")]
 mod signals;
+/// What the service manager is told.
+#[cfg(all(feature = "emulator", target_os = "linux"))]
+mod systemd;
 /// AMQP over TLS, as every real namespace has it.
 #[cfg(feature = "emulator")]
 mod tls;

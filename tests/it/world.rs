@@ -25,6 +25,7 @@ pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comma
             || name.starts_with("AZURE_")
             || name == "EVENTHUB_CONNECTION_STRING"
             || name == "NO_COLOR"
+            || name == "NOTIFY_SOCKET"
             || name.to_lowercase().ends_with("_proxy")
         {
             command.env_remove(name);
