@@ -52,6 +52,23 @@ fn locate_in(credentials: Option<&Path>, file: &Path) -> PathBuf {
     }
 }
 
+/// The URL of a proxy as it may be shown: without user, password, path and query. What is none is `***`.
+pub(crate) fn without_user(url: &str) -> String {
+    let url = url.trim();
+    if url.eq_ignore_ascii_case("none") {
+        return url.to_owned();
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "***".to_owned();
+    };
+    let authority = rest.split(['/', '\\', '?', '#']).next();
+    let authority = authority.unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => format!("{scheme}://{authority}"),
+    }
+}
+
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self::new(text)
@@ -97,6 +114,21 @@ mod tests {
         check("Cargo.lock", Path::new("Cargo.lock"));
         check("nowhere", &folder.path().join("nowhere"));
         check("/etc/hostname", Path::new("/etc/hostname"));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_a_user() {
+        for (url, expected) in [
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("http://u:hunter2@proxy:3128", "http://***@proxy:3128"),
+            ("http://u:hunter@2@proxy/", "http://***@proxy"),
+            ("http://proxy/hunter2?key=hunter@2", "http://proxy"),
+            ("http:u:hunter2@proxy", "***"),
+            ("http:///u:hunter2@proxy", "http://"),
+            ("none", "none"),
+        ] {
+            assert_eq!(without_user(url), expected);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! [`Settings::finish`] calls whatever nobody asked for an unknown key. No value is ever repeated in a
 //! mistake, since it may be a secret.
 
+mod effective;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -14,6 +16,9 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 
 use crate::secret::{self, Secret};
+use effective::Source;
+
+pub(crate) use effective::{Effective, Shown};
 
 /// A table such as `[[sink]]`, its place in the file, and what was found wrong in it so far.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub(crate) struct Settings {
     origins: BTreeMap<String, String>,
     known: Vec<&'static str>,
     mistakes: Vec<Mistake>,
+    /// What was given out, for those who ask what is in force.
+    effective: Effective,
 }
 
 /// One thing to correct in the configuration.
@@ -56,6 +63,9 @@ pub(crate) trait Setting: Sized {
 
     /// The value, or none where it is something else.
     fn read(value: Value) -> Option<Self>;
+
+    /// The value as a configuration says it; `***` for a secret.
+    fn shown(&self) -> Shown;
 }
 
 impl Settings {
@@ -68,6 +78,7 @@ impl Settings {
             origins: BTreeMap::new(),
             known: Vec::new(),
             mistakes: Vec::new(),
+            effective: Effective::default(),
         };
         match value.kind {
             ValueKind::Table(table) => {
@@ -109,6 +120,11 @@ impl Settings {
         self.origin = origin;
     }
 
+    /// What is in force of this table and the tables in it, as far as it is read by the time it is shown.
+    pub(crate) fn effective(&self) -> Effective {
+        self.effective.clone()
+    }
+
     /// True when `key` is absent or a list, be it an empty one.
     pub(crate) fn is_list(&self, key: &str) -> bool {
         self.values
@@ -117,20 +133,39 @@ impl Settings {
     }
 
     /// The value of `key`, or none where it is absent; one of the wrong type is a mistake and none.
+    ///
+    /// For a key without a default: [`Self::with_default`] and its like are for the others, since what is in
+    /// force is shown as they say.
     pub(crate) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.known.push(key);
         let value = self.values.remove(key)?;
+        let source = source(&value);
         let read = T::read(value);
-        if read.is_none() {
-            let reason = format!("must be {}", T::EXPECTED);
-            self.mistake(key, reason);
+        match &read {
+            Some(value) => self.effective.note(key, value.shown(), source),
+            None => self.mistake(key, format!("must be {}", T::EXPECTED)),
         }
         read
     }
 
     /// The value of `key`, or `default` where it is absent or mistaken.
     pub(crate) fn with_default<T: Setting>(&mut self, key: &'static str, default: T) -> T {
-        self.optional(key).unwrap_or(default)
+        let value = self.optional(key).unwrap_or(default);
+        self.in_force(key, &value);
+        value
+    }
+
+    /// Says what is in force where `key` was absent, of a key whose default depends on others. To be called
+    /// when it was asked for.
+    pub(crate) fn in_force<T: Setting>(&self, key: &'static str, value: &T) {
+        if !self.effective.has(key) {
+            self.effective.note(key, value.shown(), Source::Default);
+        }
+    }
+
+    /// Shows `text` as the value of a `key` that has a secret in it, where it is given: the same without that.
+    pub(crate) fn mask(&self, key: &str, text: impl Into<String>) {
+        self.effective.replace(key, Shown::Text(text.into()));
     }
 
     /// The value of `key`; its absence is a mistake.
@@ -159,6 +194,17 @@ impl Settings {
         }
     }
 
+    /// The same, or `default` where it is absent or mistaken.
+    pub(crate) fn parsed_or<T>(&mut self, key: &'static str, default: T) -> T
+    where
+        T: FromStr + fmt::Display,
+        T::Err: fmt::Display,
+    {
+        let value = self.parsed(key).unwrap_or(default);
+        self.in_force(key, &value.to_string());
+        value
+    }
+
     /// The text of `key` as one of the values of `T`, as the command line knows them; another text is a mistake.
     pub(crate) fn choice<T: clap::ValueEnum>(&mut self, key: &'static str) -> Option<T> {
         let text: String = self.optional(key)?;
@@ -171,6 +217,23 @@ impl Settings {
             self.mistake(key, format!("must be one of {}", names.join(", ")));
         }
         choice
+    }
+
+    /// The same, or the default of `T` where it is absent or mistaken.
+    pub(crate) fn choice_or_default<T: clap::ValueEnum + Default>(
+        &mut self,
+        key: &'static str,
+    ) -> T {
+        let choice = self.choice(key).unwrap_or_default();
+        self.choice_in_force(key, &choice);
+        choice
+    }
+
+    /// [`Self::in_force`] for one of the values of `T`.
+    pub(crate) fn choice_in_force<T: clap::ValueEnum>(&self, key: &'static str, choice: &T) {
+        if let Some(value) = choice.to_possible_value() {
+            self.in_force(key, &value.get_name().to_owned());
+        }
     }
 
     /// The path of `key`, whose file is a secret, or goes with one: see [`secret::locate`].
@@ -262,7 +325,10 @@ impl Settings {
             ValueKind::Array(entries) => entries
                 .into_iter()
                 .enumerate()
-                .map(|(index, entry)| self.child(&format!("{key}[{index}]"), entry))
+                .map(|(index, entry)| {
+                    let table = self.effective.child(key, true);
+                    self.child(&format!("{key}[{index}]"), entry, table)
+                })
                 .collect(),
             _ => {
                 self.mistake(key, format!("must be a list of tables, written [[{key}]]"));
@@ -278,6 +344,7 @@ impl Settings {
         self.child(
             key,
             value.unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
+            self.effective.child(key, false),
         )
     }
 
@@ -285,7 +352,7 @@ impl Settings {
     pub(crate) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
         self.known.push(key);
         let value = self.values.remove(key)?;
-        Some(self.child(key, value))
+        Some(self.child(key, value, self.effective.child(key, false)))
     }
 
     /// Every entry of this table, whose keys are names of the user's own, in their order; one of the
@@ -293,8 +360,12 @@ impl Settings {
     pub(crate) fn entries<T: Setting>(&mut self) -> Vec<(String, T)> {
         let mut entries = Vec::new();
         for (key, value) in std::mem::take(&mut self.values) {
+            let source = source(&value);
             match T::read(value) {
-                Some(value) => entries.push((key, value)),
+                Some(value) => {
+                    self.effective.note(&key, value.shown(), source);
+                    entries.push((key, value));
+                }
                 None => self.mistake(&key, format!("must be {}", T::EXPECTED)),
             }
         }
@@ -320,8 +391,9 @@ impl Settings {
         self.values.contains_key(key)
     }
 
-    fn child(&self, key: &str, value: Value) -> Self {
+    fn child(&self, key: &str, value: Value, effective: Effective) -> Self {
         let mut child = Self::new(self.key(key), value);
+        child.effective = effective;
         if child.origin.is_empty() {
             child.origin.clone_from(&self.origin);
         }
@@ -392,6 +464,10 @@ impl Setting for String {
             _ => None,
         }
     }
+
+    fn shown(&self) -> Shown {
+        Shown::Text(self.clone())
+    }
 }
 
 impl Setting for Secret {
@@ -400,6 +476,10 @@ impl Setting for Secret {
     fn read(value: Value) -> Option<Self> {
         String::read(value).map(Self::new)
     }
+
+    fn shown(&self) -> Shown {
+        Shown::Text(self.to_string())
+    }
 }
 
 impl Setting for PathBuf {
@@ -407,6 +487,10 @@ impl Setting for PathBuf {
 
     fn read(value: Value) -> Option<Self> {
         String::read(value).map(Self::from)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Text(self.display().to_string())
     }
 }
 
@@ -436,6 +520,21 @@ impl Setting for Words {
             _ => word(value).map(|word| Self(vec![word])),
         }
     }
+
+    fn shown(&self) -> Shown {
+        match self.0.as_slice() {
+            [word] => word.shown(),
+            words => words.to_vec().shown(),
+        }
+    }
+}
+
+/// Where a value comes from.
+fn source(value: &Value) -> Source {
+    let variable = value
+        .origin()
+        .and_then(|origin| origin.strip_prefix(VARIABLE));
+    variable.map_or(Source::File, |name| Source::Variable(name.to_owned()))
 }
 
 /// The text of a value that came from a variable, where everything is text.
@@ -459,6 +558,10 @@ impl Setting for bool {
             _ => None,
         }
     }
+
+    fn shown(&self) -> Shown {
+        Shown::Fact(*self)
+    }
 }
 
 impl Setting for i64 {
@@ -471,6 +574,10 @@ impl Setting for i64 {
             _ => None,
         }
     }
+
+    fn shown(&self) -> Shown {
+        Shown::Number(*self)
+    }
 }
 
 /// A count: a whole number from 1 on.
@@ -481,6 +588,10 @@ impl Setting for NonZeroUsize {
         i64::read(value)
             .and_then(|number| usize::try_from(number).ok())
             .and_then(Self::new)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Number(i64::try_from(self.get()).unwrap_or(i64::MAX))
     }
 }
 
@@ -495,6 +606,10 @@ impl Setting for Duration {
         String::read(value)
             .and_then(|text| humantime::parse_duration(&text).ok())
             .filter(|duration| *duration <= LONGEST)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Text(humantime::format_duration(*self).to_string())
     }
 }
 
@@ -512,6 +627,18 @@ impl Setting for Size {
             _ => return None,
         };
         usize::try_from(bytes).ok().map(Self)
+    }
+
+    /// In the largest unit of which it is a whole number.
+    fn shown(&self) -> Shown {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let unit = units
+            .into_iter()
+            .find(|(bits, _)| self.0 > 0 && self.0.trailing_zeros() >= *bits);
+        Shown::Text(match unit {
+            Some((bits, unit)) => format!("{}{unit}", self.0 >> bits),
+            None => format!("{}B", self.0),
+        })
     }
 }
 
@@ -534,6 +661,10 @@ impl Setting for Vec<String> {
             ValueKind::Array(values) => values.into_iter().map(String::read).collect(),
             _ => None,
         }
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Texts(self.clone())
     }
 }
 

@@ -234,11 +234,11 @@ impl Config {
     /// checkpoints are kept in memory.
     pub(crate) fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
         let default = Cadence::default();
-        let events = settings.optional("events");
+        let events = NonZeroUsize::new(default.events).unwrap_or(NonZeroUsize::MIN);
         let mut config = Self {
             cadence: Cadence {
                 interval: settings.with_default("interval", default.interval),
-                events: events.map_or(default.events, NonZeroUsize::get),
+                events: settings.with_default("events", events).get(),
             },
             ..Self::default()
         };

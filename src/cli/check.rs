@@ -17,11 +17,23 @@ use super::{counted, print};
 pub(super) struct Check {
     #[command(flatten)]
     configured: Configured,
+
+    /// Print the configuration that is in force, as TOML: every key with the value it was given, or its default
+    ///
+    /// What is not from the file has a comment: "default", or the name of the variable. Instead of a secret there
+    /// is ***, in a connection string or a URL for that part alone; of a webhook's URL only the host is shown, and
+    /// headers that are the same for every event are not shown. A secret in a file is shown as that file's path.
+    #[arg(long)]
+    print: bool,
 }
 
 impl Check {
     pub(super) fn execute(self) -> Result<Exit, Failure> {
-        let config = self.configured.load()?;
+        let (config, effective) = self.configured.load_and_show()?;
+        if self.print {
+            print(&effective.to_string())?;
+            return Ok(Exit::Fine);
+        }
         let counts = [
             (config.hubs.len(), "hub"),
             (config.sinks.len(), "sink"),

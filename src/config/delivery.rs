@@ -33,7 +33,8 @@ impl Delivery {
     /// Reads the `[delivery]` table.
     pub(super) fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
         let default = Self::default();
-        let events = settings.optional::<NonZeroUsize>("in_flight_events");
+        let events = NonZeroUsize::new(default.in_flight.events).unwrap_or(NonZeroUsize::MIN);
+        let events = settings.with_default("in_flight_events", events);
         let mut size = |key, default| {
             let Size(bytes) = settings.with_default(key, Size(default));
             if bytes == 0 {
@@ -46,7 +47,7 @@ impl Delivery {
         };
         let delivery = Self {
             in_flight: Limit {
-                events: events.map_or(default.in_flight.events, NonZeroUsize::get),
+                events: events.get(),
                 bytes: size("in_flight_bytes", default.in_flight.bytes),
             },
             total_bytes: size("total_in_flight_bytes", default.total_bytes),

@@ -13,7 +13,7 @@ use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
-use crate::settings::{Mistake, Settings, VARIABLE};
+use crate::settings::{Effective, Mistake, Settings, VARIABLE};
 use crate::{checkpoint, duplicates, health, http, receiver, route, sink};
 
 /// What the names of our variables begin with.
@@ -36,12 +36,27 @@ pub(crate) fn load(
     path: &Path,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
+    load_and_show(path, variables).map(|(config, _)| config)
+}
+
+/// The same, with what is in force: every key with the value it was given or its default, and `***` for secrets.
+///
+/// # Errors
+/// As for [`load`].
+pub(crate) fn load_and_show(
+    path: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Config, Effective), ConfigError> {
     let mut mistakes = Vec::new();
     let text = read(path, &mut mistakes);
     let root = text
         .as_deref()
         .and_then(|text| merge(path, text, variables, &mut mistakes));
-    let config = root.and_then(|root| gather(Settings::new("", root), path, &mut mistakes));
+    let config = root.and_then(|root| {
+        let root = Settings::new("", root);
+        let effective = root.effective();
+        Some((gather(root, path, &mut mistakes)?, effective))
+    });
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use super::opening;
 use crate::event::PartitionId;
-use crate::receiver::{self, Authorities, Proxy, ProxyCredential, StartPosition, Transport};
+use crate::receiver::{
+    self, Authorities, LostPosition, Proxy, ProxyCredential, StartPosition, Transport,
+};
+use crate::secret;
 use crate::settings::{Mistake, Settings};
 
 /// Reads one `[[hub]]` table; none where it has a mistake that leaves nothing to read.
@@ -14,14 +17,14 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
     let connection_string = opening::read(&mut settings, &transport);
     let name = settings.optional::<String>("name");
     let consumer_group = settings.with_default("consumer_group", "$Default".to_owned());
-    let start = settings.parsed("start").unwrap_or(StartPosition::Earliest);
-    let engine = settings.choice("engine").unwrap_or_default();
+    let start = settings.parsed_or("start", StartPosition::Earliest);
+    let engine = settings.choice_or_default("engine");
     let config = connection_string.and_then(|connection_string| {
         receiver::Config::new(connection_string, name.as_deref(), &consumer_group, start)
             .map_err(|error| settings.mistake("name", error.to_string()))
             .ok()
     });
-    let lost_position = settings.parsed("lost_position").unwrap_or_default();
+    let lost_position = settings.parsed_or("lost_position", LostPosition::default());
     let owner_level = settings.optional::<i64>("owner_level").filter(|level| {
         let is_level = *level >= 0;
         if !is_level {
@@ -62,7 +65,7 @@ fn starts(mut settings: Settings) -> (BTreeMap<PartitionId, StartPosition>, Vec<
 /// How the service is reached.
 fn transport(settings: &mut Settings) -> Transport {
     Transport {
-        kind: settings.choice("transport").unwrap_or_default(),
+        kind: settings.choice_or_default("transport"),
         endpoint: settings.parsed("endpoint"),
         authorities: settings.optional::<PathBuf>("ca_file").and_then(|path| {
             Authorities::from_file(&path)
@@ -78,6 +81,7 @@ fn proxy(settings: &mut Settings) -> Proxy {
     let key = settings.given("proxy", "proxy_file");
     let is_given = settings.has(key);
     let proxy = settings.secret("proxy", "proxy_file").and_then(|text| {
+        settings.mask("proxy", secret::without_user(text.reveal()));
         let proxy = text.reveal().parse::<Proxy>();
         proxy
             .map_err(|error| settings.mistake(key, error.to_string()))

@@ -18,7 +18,7 @@ use crate::settings::Mistake;
 use crate::sink;
 
 pub(crate) use delivery::Delivery;
-pub(crate) use file::{load, load_http};
+pub(crate) use file::{load, load_and_show, load_http};
 pub(crate) use opening::{CredentialKind, identity};
 
 /// Everything that a daemon needs to know.

@@ -55,9 +55,11 @@ fn connection_string(settings: &mut Settings) -> Option<ConnectionString> {
     let key = settings.given("connection_string", "connection_string_file");
     let file = settings.peek_file("connection_string_file");
     let text = settings.required_secret("connection_string", "connection_string_file")?;
-    ConnectionString::given(text, file)
+    let opened = ConnectionString::given(text, file)
         .map_err(|error| settings.mistake(key, error.to_string()))
-        .ok()
+        .ok()?;
+    settings.mask("connection_string", opened.masked());
+    Some(opened)
 }
 
 /// Reads the keys of an identity: see [`read`].

@@ -197,6 +197,29 @@ impl ConnectionString {
         self.emulator
     }
 
+    /// The text that it was made of, as far as it is known here, with `***` for the key or the signature.
+    pub(crate) fn masked(&self) -> String {
+        let mut text = format!("Endpoint=sb://{}/", self.address());
+        match &self.credential {
+            Credential::SharedAccessKey { name, key } => {
+                text.push_str(&format!(
+                    ";SharedAccessKeyName={name};SharedAccessKey={key}"
+                ));
+            }
+            Credential::SharedAccessSignature(signature) => {
+                text.push_str(&format!(";SharedAccessSignature={signature}"));
+            }
+            Credential::Entra(_) => {}
+        }
+        if let Some(event_hub) = &self.event_hub {
+            text.push_str(&format!(";EntityPath={event_hub}"));
+        }
+        if self.emulator {
+            text.push_str(";UseDevelopmentEmulator=true");
+        }
+        text
+    }
+
     /// Host and port as one text, for messages.
     pub(crate) fn address(&self) -> String {
         if self.namespace.contains(':') {

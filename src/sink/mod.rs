@@ -184,11 +184,10 @@ impl Config {
         let name = settings.required::<String>("name");
         let kind = settings.required::<String>("type");
         let default = QueueLimit::default();
-        let events = settings.optional::<NonZeroUsize>("queue_events");
-        let bytes = settings.optional::<Size>("queue_bytes");
+        let events = NonZeroUsize::new(default.events).unwrap_or(NonZeroUsize::MIN);
         let queue = QueueLimit {
-            events: events.map_or(default.events, NonZeroUsize::get),
-            bytes: bytes.map_or(default.bytes, |size| size.0),
+            events: settings.with_default("queue_events", events).get(),
+            bytes: settings.with_default("queue_bytes", Size(default.bytes)).0,
         };
         if queue.events > QueueLimit::MOST.events {
             let most = QueueLimit::MOST.events;

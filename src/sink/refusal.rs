@@ -33,7 +33,7 @@ impl DeadLetterConfig {
     pub(crate) fn read(mut settings: Settings, sinks: &[super::Config]) -> (Self, Vec<Mistake>) {
         let config = Self {
             sink: settings.optional("sink"),
-            otherwise: settings.choice("otherwise").unwrap_or_default(),
+            otherwise: settings.choice_or_default("otherwise"),
         };
         if let Some(name) = &config.sink {
             match sinks.iter().find(|sink| sink.name == *name) {

@@ -78,8 +78,11 @@ impl Format {
 }
 
 pub(super) fn parse(mut settings: Settings) -> (Box<dyn SinkConfig>, Vec<Mistake>) {
-    let format = settings.choice("format").unwrap_or_default();
+    let format = settings.choice_or_default("format");
     let body = settings.choice::<Body>("body");
+    if format == Format::Json && body.is_none() {
+        settings.choice_in_force("body", &Body::default());
+    }
     match (format, body) {
         (Format::Pretty, Some(_)) => settings.mistake(
             "body",

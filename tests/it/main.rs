@@ -59,6 +59,8 @@ mod listen;
 mod log;
 /// Manual pages and completions.
 mod man;
+/// `check --print`: what is in force, and no secret in it.
+mod print;
 /// The hub goes away and comes back.
 #[cfg(feature = "emulator")]
 mod reconnect;

@@ -276,3 +276,8 @@ pub(crate) fn daemon(file: &File, variables: &[(&str, &str)]) -> Program {
         command(["run", "--config", file.path.to_str().unwrap()]).envs(variables.iter().copied()),
     )
 }
+
+/// A TOML text as the JSON that schemas speak of.
+pub(crate) fn json_of_toml(text: &str) -> Value {
+    toml::from_str(text).unwrap()
+}

@@ -66,16 +66,22 @@ impl Pace {
         let default = Self::default();
         let (retry, mistakes) = Retry::read(settings, default.retry);
         let of_batches = ["batch_bytes", "batch_wait"].map(|key| (key, settings.has(key)));
-        let batch_bytes = settings.with_default("batch_bytes", Size(default.batch_bytes));
+        let batch_bytes = settings.optional("batch_bytes");
+        let batch_bytes = batch_bytes.unwrap_or(Size(default.batch_bytes));
+        let batch_wait = settings.optional("batch_wait");
         let pace = Self {
-            order: settings.choice("order").unwrap_or_default(),
+            order: settings.choice_or_default("order"),
             concurrency: settings.with_default("concurrency", default.concurrency),
             is_adaptive: settings.with_default("adaptive", default.is_adaptive),
             batch_events: settings.with_default("batch_events", default.batch_events),
             batch_bytes: batch_bytes.0,
-            batch_wait: settings.with_default("batch_wait", default.batch_wait),
+            batch_wait: batch_wait.unwrap_or(default.batch_wait),
             retry,
         };
+        if pace.batch_events.get() > 1 {
+            settings.in_force("batch_bytes", &batch_bytes);
+            settings.in_force("batch_wait", &pace.batch_wait);
+        }
         for (key, number) in [
             ("concurrency", pace.concurrency),
             ("batch_events", pace.batch_events),

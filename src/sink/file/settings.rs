@@ -78,7 +78,7 @@ impl Config {
         let config = Self {
             directory: directory(&mut settings),
             path: path(&mut settings),
-            body: settings.choice("body").unwrap_or_default(),
+            body: settings.choice_or_default("body"),
             mode: mode(&mut settings),
             open_files: settings.with_default("open_files", OPEN_FILES),
             fsync: fsync(&mut settings),
@@ -87,7 +87,7 @@ impl Config {
                 every: settings.parsed::<Every>("rotate_every"),
             },
             keep: settings.optional("keep"),
-            compress: settings.choice("compress").unwrap_or_default(),
+            compress: settings.choice_or_default("compress"),
             rewrite_window: settings.with_default("rewrite_window", REWRITE_WINDOW),
             rewrite_bytes: settings
                 .with_default("rewrite_bytes", Size(REWRITE_BYTES))
@@ -141,13 +141,13 @@ fn path(settings: &mut Settings) -> PathTemplate {
         Some(Err(reason)) => settings.mistake("path", reason),
         None => {}
     }
-    PathTemplate::default()
+    let default = PathTemplate::default();
+    settings.in_force("path", &default.as_str().to_owned());
+    default
 }
 
 fn mode(settings: &mut Settings) -> u32 {
-    let Some(text) = settings.optional::<String>("mode") else {
-        return MODE;
-    };
+    let text = settings.with_default("mode", format!("{MODE:04o}"));
     match u32::from_str_radix(&text, 8) {
         Ok(mode) if mode <= 0o777 && mode & 0o200 != 0 => mode,
         _ => {
@@ -169,14 +169,18 @@ fn rotate_bytes(settings: &mut Settings) -> Option<u64> {
 }
 
 fn fsync(settings: &mut Settings) -> Fsync {
-    let policy = settings.choice("fsync").unwrap_or_default();
+    let policy = settings.choice_or_default("fsync");
     let interval = settings.optional::<Duration>("fsync_interval");
     if policy != Policy::Interval && interval.is_some() {
         settings.mistake("fsync_interval", "needs fsync = \"interval\"");
     }
     match policy {
         Policy::Always => Fsync::Always,
-        Policy::Interval => Fsync::Interval(interval.unwrap_or(FSYNC_INTERVAL)),
+        Policy::Interval => {
+            let interval = interval.unwrap_or(FSYNC_INTERVAL);
+            settings.in_force("fsync_interval", &interval);
+            Fsync::Interval(interval)
+        }
         Policy::Never => Fsync::Never,
     }
 }

@@ -68,8 +68,11 @@ impl<E: std::error::Error> From<E> for Unfit {
 impl Form {
     /// Reads the keys `mode` and `body` of a sink whose requests may carry `most` events.
     pub(super) fn read(settings: &mut Settings, most: usize) -> Self {
-        let mode = settings.choice("mode").unwrap_or_default();
+        let mode = settings.choice_or_default("mode");
         let body: Option<Body> = settings.choice("body");
+        if mode == Mode::Plain {
+            settings.choice_in_force("body", &Body::default());
+        }
         if body.is_some() && mode != Mode::Plain {
             settings.mistake(
                 "body",

@@ -29,7 +29,13 @@ impl Headers {
                 Ok((name, template(&text, form)?))
             });
             match read {
-                Ok(header) => headers.push(header),
+                Ok(header) => {
+                    // It may be a key all the same.
+                    if header.1.is_constant() {
+                        settings.mask(&key, "***");
+                    }
+                    headers.push(header);
+                }
                 Err(reason) => settings.mistake(&key, reason),
             }
         }

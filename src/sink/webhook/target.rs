@@ -6,7 +6,7 @@ use std::fmt;
 
 use reqwest::Url;
 
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::settings::Settings;
 
 /// A URL that shows only its host and port.
@@ -35,7 +35,10 @@ impl Target {
         let key = settings.given("url", "url_file");
         let text = settings.required_secret("url", "url_file")?;
         match Self::parse(&text) {
-            Ok(target) => Some(target),
+            Ok(target) => {
+                settings.mask("url", target.masked());
+                Some(target)
+            }
             Err(reason) => {
                 settings.mistake(key, reason);
                 None
@@ -53,6 +56,14 @@ impl Target {
         }
         let name = name(&url);
         Ok(Self { url, name })
+    }
+
+    /// The URL with `***` for all that is behind the host, where there is something.
+    fn masked(&self) -> String {
+        let scheme = self.url.scheme();
+        let is_bare = self.url.path() == "/" && self.url.query().is_none();
+        let rest = if is_bare { "" } else { "***" };
+        format!("{scheme}://{}/{rest}", self.name)
     }
 
     /// The URL itself, for the request.
@@ -109,6 +120,7 @@ pub(super) fn read_proxy(settings: &mut Settings) -> Option<Secret> {
         }
         return None;
     };
+    settings.mask("proxy", secret::without_user(text.reveal()));
     let mut url = match parse(&text, &["http"]) {
         Ok(url) => url,
         Err(reason) => {
