@@ -1,11 +1,11 @@
-//! `schema`: what the documents look like, for programs that read them.
+//! `schema`: what the documents look like, for programs that read or write them.
 
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::print;
 
-/// Print the JSON Schema of what is delivered
+/// Print the JSON Schema of what is delivered, or of the configuration
 #[derive(Debug, Args)]
 pub(super) struct Schema {
     /// Which document
@@ -19,6 +19,8 @@ enum Document {
     Context,
     /// The event with its position and the context in it, as `listen --format json` prints it
     Message,
+    /// The configuration file, for editors that complete and check it
+    Config,
 }
 
 impl Schema {
@@ -26,6 +28,7 @@ impl Schema {
         let schema = match self.document {
             Document::Context => crate::context::SCHEMA,
             Document::Message => crate::message::SCHEMA,
+            Document::Config => crate::config::SCHEMA,
         };
         print(schema)?;
         Ok(Exit::Fine)

@@ -21,6 +21,9 @@ pub(crate) use delivery::Delivery;
 pub(crate) use file::{load, load_and_show, load_http};
 pub(crate) use opening::{CredentialKind, identity};
 
+/// The schema of the configuration file as JSON: draft 2020-12, complete in one text.
+pub(crate) const SCHEMA: &str = include_str!("schema.json");
+
 /// Everything that a daemon needs to know.
 #[derive(Debug)]
 pub(crate) struct Config {

@@ -13,6 +13,8 @@ mod certificate;
 mod checkpoint;
 /// What is said of a configuration that is wrong.
 mod config;
+/// `schema config`: the schema and the reader of the configuration know the same.
+mod config_schema;
 /// `decode`: files in, documents out, exit codes.
 mod decode;
 /// `demo`: the first thing a newcomer types.
