@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::configured::Configured;
+use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use super::{counted, print};
 
@@ -14,6 +14,7 @@ use super::{counted, print};
 ///
 /// Exit code 0: there is none. 78: there are.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 pub(super) struct Check {
     #[command(flatten)]
     configured: Configured,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::configured::Configured;
+use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use super::{counted, print, say};
 use crate::causes::Causes;
@@ -43,6 +43,7 @@ enum Action {
 /// SEQUENCE NUMBER and OFFSET are those of the last event that was delivered. A partition that is not
 /// listed begins at `start` of its `[[hub]]`. Exit code 65 when one of them is damaged.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 struct List {
     #[command(flatten)]
     configured: Configured,
@@ -66,6 +67,7 @@ enum Format {
 /// Prints what each checkpoint was and what it is now. Going back delivers events again; going ahead
 /// leaves out what lies between.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 struct Set {
     #[command(flatten)]
     configured: Configured,
@@ -86,6 +88,7 @@ struct Set {
 ///
 /// Prints what each checkpoint was. Damaged ones can be reset too.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 struct Reset {
     #[command(flatten)]
     configured: Configured,
@@ -105,6 +108,7 @@ struct Reset {
 ///
 /// Refused with exit code 65 when one of them is damaged: a copy that lacks one is no copy.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 struct Export {
     #[command(flatten)]
     configured: Configured,
@@ -122,6 +126,7 @@ struct Export {
 /// All of it is checked before anything is changed. Checkpoints that are not in the document stay as
 /// they are. Prints what each that changes was and what it is now.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 struct Import {
     #[command(flatten)]
     configured: Configured,

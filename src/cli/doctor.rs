@@ -27,6 +27,7 @@ use lines::{Line, Lines, Verdict};
 ///
 /// Exit code 0 when all is well, and else that of `run` and `listen` for the first thing that is wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = configured::VARIABLES)]
 pub(super) struct Doctor {
     /// Check every hub of this configuration file, and how far its checkpoints are behind; it goes before a
     /// connection string

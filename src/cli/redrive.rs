@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::configured::Configured;
+use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use super::{counted, printable, say};
 use crate::config::Config;
@@ -32,6 +32,7 @@ use crate::shutdown::Shutdown;
 ///
 /// A sink of type file must not be the one that a running daemon writes to.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 pub(super) struct Redeliver {
     /// The dead-letter file
     #[arg(value_name = "FILE")]

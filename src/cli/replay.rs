@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::configured::Configured;
+use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use super::redrive::unknown_sink;
 use super::{counted, say, shutdown_on_signals};
@@ -26,6 +26,7 @@ use crate::{checkpoint, http, sink};
 /// Events that cannot be decoded are passed over unless --where says undecodable=true. What the sink
 /// refuses is named in the log and passed over; exit code 65 says so.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 pub(super) struct Again {
     #[command(flatten)]
     configured: Configured,

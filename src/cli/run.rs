@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::configured::Configured;
+use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use crate::app::{App, AtStart, Summary};
 use crate::event::PartitionId;
@@ -18,9 +18,9 @@ use crate::systemd;
 ///
 /// Reads every partition of the configured hubs and delivers to the configured sinks until SIGTERM or
 /// SIGINT; then it delivers what it has received and ends with exit code 0. A second signal ends it at
-/// once. Every key of the file can be set by a variable instead, DATAVERSE_LISTENER__SECTION__KEY, for
-/// instance DATAVERSE_LISTENER__HUB__CONNECTION_STRING.
+/// once.
 #[derive(Debug, Args)]
+#[command(after_long_help = VARIABLES)]
 pub(super) struct Run {
     #[command(flatten)]
     configured: Configured,

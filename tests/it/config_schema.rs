@@ -272,6 +272,49 @@ fn the_values_that_a_key_can_have_are_those_of_the_reader() {
     );
 }
 
+#[test]
+fn the_help_names_the_variable_for_the_file_of_every_secret() {
+    let schema = schema();
+    let help = |arguments: &[&str]| {
+        let arguments = arguments.iter().copied().chain(["--help"]);
+        Program::start(&mut command(arguments))
+            .wait()
+            .stdout
+            .join("\n")
+    };
+    let said = help(&["run"]);
+    for (place, pointer) in TABLES {
+        // Of several sinks the first: which one does not matter.
+        let place = place.replace("hub[0]", "hub");
+        let place = match place.split_once(']') {
+            Some((_, table)) => format!("sink.0{table}"),
+            None => place,
+        };
+        let keys = keys(&schema, pointer).into_iter();
+        for (key, _) in keys.filter(|(_, value)| value["writeOnly"] == true) {
+            let variable = format!("{place}.{key}_file")
+                .replace('.', "__")
+                .to_uppercase();
+            let variable = format!("    DATAVERSE_LISTENER__{variable}");
+            assert!(said.lines().any(|line| line == variable), "{variable}");
+        }
+    }
+    let list = said.split_once("Variables of the environment:").unwrap().1;
+    for arguments in [
+        &["check"][..],
+        &["doctor"],
+        &["redrive"],
+        &["replay"],
+        &["checkpoint", "list"],
+        &["checkpoint", "set"],
+        &["checkpoint", "reset"],
+        &["checkpoint", "export"],
+        &["checkpoint", "import"],
+    ] {
+        assert!(help(arguments).contains(list), "{arguments:?}");
+    }
+}
+
 /// [`EVERY_TABLE`] with a line in one table, instead of one of the same key.
 fn with_key(place: &str, line: &str) -> String {
     let key = line.split(' ').next().unwrap();
