@@ -348,8 +348,11 @@ mod tests {
                 .extension()
                 .is_some_and(|extension| extension == "toml")
             {
-                let config = load(&path, []).map_err(|error| error.to_string());
-                assert!(config.is_ok(), "{config:?}");
+                let mistakes = load(&path, []).map_or_else(|error| error.mistakes, |_| Vec::new());
+                // The files of their secrets are elsewhere.
+                let is_real =
+                    |mistake: &&Mistake| !mistake.reason.contains(" cannot be read: No such file");
+                assert_eq!(mistakes.iter().find(is_real), None);
             }
         }
         let reference = std::fs::read_to_string(folder.join("dataverse-listener.toml")).unwrap();

@@ -3,10 +3,11 @@
 //! What the reader knows is taken from what it says to mistakes, so that nothing can be known to it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
+use crate::examples::{examples, secrets};
 use crate::world::{Program, command, file, json_of_toml};
 
 /// Something that no key and no value is called.
@@ -375,24 +376,13 @@ fn the_defaults_of_the_schema_are_those_in_force() {
 
 /// What `check --print` prints.
 fn print(path: &Path) -> String {
-    let path = path.to_str().unwrap();
-    let ended = Program::start(&mut command(["check", "--print", "--config", path])).wait();
+    let secrets = secrets();
+    let arguments = ["check", "--print", "--config", path.to_str().unwrap()];
+    let mut check = command(arguments);
+    check.env("CREDENTIALS_DIRECTORY", secrets.path());
+    let ended = Program::start(&mut check).wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     ended.stdout.join("\n")
-}
-
-fn examples() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    let entries = std::fs::read_dir(folder).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let examples: Vec<PathBuf> = paths
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
-        .collect();
-    assert!(examples.len() > 1, "{examples:?}");
-    examples
 }
 
 #[test]

@@ -32,6 +32,8 @@ mod emulator;
 /// Hubs that are opened by an identity of Microsoft Entra ID.
 #[cfg(feature = "emulator")]
 mod entra;
+/// The examples of `config/`.
+mod examples;
 /// One sentence and an exit code for each thing that is commonly wrong.
 #[cfg(feature = "emulator")]
 mod failures;

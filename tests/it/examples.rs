@@ -1,0 +1,54 @@
+//! The examples of `config/`: each is a configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::world::{Program, command};
+
+/// A file of the source tree.
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Every configuration that users are shown.
+pub(crate) fn examples() -> Vec<PathBuf> {
+    let entries = fs::read_dir(source("config")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_configuration = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    };
+    let examples: Vec<PathBuf> = paths.filter(is_configuration).collect();
+    assert!(examples.len() > 3, "{examples:?}");
+    examples
+}
+
+/// A directory with the secrets that they name, as systemd and containers have one.
+pub(crate) fn secrets() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        (
+            "eventhub",
+            "Endpoint=sb://ns.example;SharedAccessKeyName=k;SharedAccessKey=hunter2;EntityPath=e\n",
+        ),
+        ("webhook-url", "https://hooks.example.com/hunter2\n"),
+        ("webhook-token", "hunter2\n"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn every_example_is_sound() {
+    let secrets = secrets();
+    for path in examples() {
+        let arguments = ["check", "--config", path.to_str().unwrap()];
+        let mut check = command(arguments);
+        check.env("CREDENTIALS_DIRECTORY", secrets.path());
+        let ended = Program::start(&mut check).wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    }
+}
