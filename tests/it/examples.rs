@@ -1,11 +1,11 @@
-//! The examples of `config/`: each is a configuration.
+//! The examples of `config/`: each is a configuration, and what repeats something says the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::world::{Program, command};
+use crate::world::{Program, command, json_of_toml};
 
 /// A file of the source tree.
 fn source(path: &str) -> PathBuf {
@@ -51,4 +51,34 @@ fn every_example_is_sound() {
         let ended = Program::start(&mut check).wait();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn the_pod_has_the_configuration_of_the_sidecar() {
+    let manifest = fs::read_to_string(source("config/kubernetes.yaml")).unwrap();
+    let (_, rest) = manifest
+        .split_once("  dataverse-listener.toml: |\n")
+        .unwrap();
+    let (block, _) = rest.split_once("\n---\n").unwrap();
+    let lines: Vec<&str> = block.lines().map(str::trim).collect();
+    let sidecar = fs::read_to_string(source("config/sidecar.toml")).unwrap();
+    assert_eq!(json_of_toml(&lines.join("\n")), json_of_toml(&sidecar));
+}
+
+#[test]
+fn the_image_is_built_with_the_oldest_toolchain_and_has_the_version_of_the_program() {
+    let dockerfile = fs::read_to_string(source("Dockerfile")).unwrap();
+    for (name, expected) in [
+        ("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION")),
+        ("VERSION", env!("CARGO_PKG_VERSION")),
+    ] {
+        let argument = format!("ARG {name}={expected}");
+        assert!(
+            dockerfile.lines().any(|line| line == argument),
+            "{argument}"
+        );
+    }
+    let description = env!("CARGO_PKG_DESCRIPTION");
+    let label = format!("org.opencontainers.image.description=\"{description}\"");
+    assert!(dockerfile.contains(&label), "{label}");
 }
