@@ -83,6 +83,11 @@ impl<P> Window<P> {
         self.in_flight.len()
     }
 
+    /// The bytes of memory that the events take which are not complete.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.held()
+    }
+
     /// True when waiting brings nothing more: every event is complete or abandoned.
     pub(crate) fn is_settled(&self) -> bool {
         self.open == 0

@@ -113,6 +113,11 @@ impl Hold {
         held < *most && all < budget.whole && (all < budget.whole / 2 || held < budget.due())
     }
 
+    /// The bytes that are held.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
     /// So many bytes more are held.
     pub fn take(&self, bytes: usize) {
         self.held.fetch_add(bytes, Ordering::SeqCst);

@@ -23,7 +23,7 @@ use crate::receiver::{Receiver, ReceiverError};
 use crate::replay::{Until, Within};
 use crate::shutdown::Shutdown;
 use crate::sink::Settled;
-use crate::standing::{Mark, Standing};
+use crate::standing::{InFlight, Mark, Standing};
 use progress::Progress;
 
 /// One partition of one event hub, from its receiver to its checkpoint.
@@ -217,6 +217,7 @@ impl Partition {
         // It waits for its sinks now, for who knows how long.
         let mut message = Message::decode(Arc::clone(&self.source), event.into_owned());
         let ticket = self.window.begin(place, message.size());
+        self.tell_in_flight();
         message.is_replay = self.terms.until.is_some();
         self.waiting = match self.dispatcher.dispatch(message, ticket, settle) {
             Dispatched::Done => None,
@@ -240,6 +241,14 @@ impl Partition {
             self.progress
                 .advance(last.position, before - self.window.len());
         }
+        self.tell_in_flight();
+    }
+
+    fn tell_in_flight(&self) {
+        self.standing.holds(InFlight {
+            events: self.window.len(),
+            bytes: self.window.bytes(),
+        });
     }
 
     /// Begins to write the checkpoint, where it is time and none is being written.
@@ -259,6 +268,7 @@ impl Partition {
 
     fn saved(&mut self, result: Result<(), CheckpointError>) {
         self.saving = None;
+        self.standing.checkpointed(result.is_ok());
         let partition = self.receiver.partition().clone();
         self.progress.saved(&partition, result, Instant::now());
     }

@@ -10,11 +10,16 @@
 //! while none does: of an idle link nothing is to be learnt that would not have come as an event. Of a link that is
 //! lost it is as old as the loss; [`Snapshot::as_of`] tells.
 
+mod link;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::{Duration, OffsetDateTime};
 
 use crate::event::{PartitionId, SequenceNumber, Source};
+
+pub use link::{Link, LinkState, Loss, LossKind, Losses};
 
 /// How one partition stands.
 #[derive(Debug)]
@@ -22,11 +27,15 @@ pub struct Standing {
     source: Arc<Source>,
     partition: PartitionId,
     state: Mutex<State>,
+    /// Events and bytes: said with every event, and read by nobody who would act on it.
+    in_flight: (AtomicUsize, AtomicUsize),
 }
 
 #[derive(Debug)]
 struct State {
-    received: Option<SequenceNumber>,
+    received: Option<Mark>,
+    /// How many were received.
+    events: u64,
     /// By whomever: after a restart the checkpoint's, whose time is not known.
     completed: Option<(SequenceNumber, Option<OffsetDateTime>)>,
     progressed: Option<OffsetDateTime>,
@@ -41,6 +50,8 @@ struct State {
     last_loss: Option<Loss>,
     beats: u64,
     has_room: bool,
+    losses: Losses,
+    checkpoints: Checkpoints,
 }
 
 /// An event, by its number and its time.
@@ -61,41 +72,22 @@ pub struct LastEnqueued {
     pub as_of: OffsetDateTime,
 }
 
-/// The link to a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// What it does.
-    pub state: LinkState,
-    /// Since when, in UTC.
-    pub since: OffsetDateTime,
+/// How often the checkpoint was to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// How often it was.
+    pub written: u64,
+    /// How often the store failed.
+    pub failed: u64,
 }
 
-/// What a link does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkState {
-    /// It is being opened.
-    Connecting,
-    /// Events can come.
-    Attached,
-    /// It was lost, or could not be opened, and will be tried again.
-    Waiting {
-        /// Why, as the log says it.
-        reason: Arc<str>,
-    },
-    /// Nobody reads the partition any more.
-    Ended {
-        /// Why, where nobody asked for it.
-        reason: Option<Arc<str>>,
-    },
-}
-
-/// The loss of a link, or an attempt to open one that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    /// Why, as the log says it.
-    pub reason: Arc<str>,
-    /// When, in UTC.
-    pub at: OffsetDateTime,
+/// What was received and not delivered to every sink, or waits for such an event before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Events, those delivered behind an open one among them.
+    pub events: usize,
+    /// Bytes of memory that those take which are not delivered.
+    pub bytes: usize,
 }
 
 /// How a partition stood at one moment.
@@ -107,6 +99,12 @@ pub struct Snapshot {
     pub partition: PartitionId,
     /// The last event received by this process.
     pub received: Option<SequenceNumber>,
+    /// When the service took that event, in UTC.
+    pub received_enqueued: Option<OffsetDateTime>,
+    /// How many events were received by this process.
+    pub events: u64,
+    /// What is in flight.
+    pub in_flight: InFlight,
     /// The last event up to which every one was delivered to every sink; at the start the one of the checkpoint.
     pub completed: Option<SequenceNumber>,
     /// The last event of the partition that is known of.
@@ -119,6 +117,8 @@ pub struct Snapshot {
     pub oldest: Option<OffsetDateTime>,
     /// When an event was last delivered to every sink by this process, in UTC.
     pub progressed: Option<OffsetDateTime>,
+    /// What became of checkpoints.
+    pub checkpoints: Checkpoints,
     /// The link.
     pub link: Link,
     /// How often the link was attached again.
@@ -129,6 +129,8 @@ pub struct Snapshot {
     pub beats: u64,
     /// True when more could be received, the last time it said so: no sink holds it up.
     pub has_room: bool,
+    /// How often there was trouble with it, attempts to open it that failed among that.
+    pub losses: Losses,
 }
 
 /// All partitions that the process reads, or has read.
@@ -140,6 +142,7 @@ impl Standing {
     pub fn new(source: Arc<Source>, partition: PartitionId, now: OffsetDateTime) -> Self {
         let state = State {
             received: None,
+            events: 0,
             completed: None,
             progressed: None,
             first_open: None,
@@ -151,11 +154,14 @@ impl Standing {
             last_loss: None,
             beats: 0,
             has_room: true,
+            losses: Losses::default(),
+            checkpoints: Checkpoints::default(),
         };
         Self {
             source,
             partition,
             state: Mutex::new(state),
+            in_flight: <_>::default(),
         }
     }
 
@@ -177,25 +183,31 @@ impl Standing {
     }
 
     /// The link was lost, or could not be opened, and will be tried again.
-    pub fn waits(&self, reason: &str, now: OffsetDateTime) {
+    pub fn waits(&self, kind: LossKind, reason: &str, now: OffsetDateTime) {
         let mut state = self.lock();
-        let reason = state.lost(reason, now);
+        let reason = state.lost(kind, reason, now);
         state.link = Link::new(LinkState::Waiting { reason }, now);
     }
 
+    /// The link was lost, or could not be opened, and is tried again at once, in another way.
+    pub fn tries_again(&self, kind: LossKind) {
+        self.lock().losses.add(kind);
+    }
+
     /// Nobody reads the partition any more: because of that, or because it was asked for. What was said first stays.
-    pub fn ended(&self, reason: Option<&str>, now: OffsetDateTime) {
+    pub fn ended(&self, reason: Option<(LossKind, &str)>, now: OffsetDateTime) {
         let mut state = self.lock();
         if !matches!(state.link.state, LinkState::Ended { .. }) {
-            let reason = reason.map(|reason| state.lost(reason, now));
+            let reason = reason.map(|(kind, reason)| state.lost(kind, reason, now));
             state.link = Link::new(LinkState::Ended { reason }, now);
         }
     }
 
     /// An event was received, and the service may have said how far the partition goes.
-    pub fn received(&self, number: SequenceNumber, last_enqueued: Option<LastEnqueued>) {
+    pub fn received(&self, event: Mark, last_enqueued: Option<LastEnqueued>) {
         let mut state = self.lock();
-        state.received = Some(number);
+        state.received = Some(event);
+        state.events += 1;
         state.is_drained = false;
         if let Some(last) = last_enqueued {
             state.learned(last);
@@ -244,11 +256,24 @@ impl Standing {
         state.has_room = has_room;
     }
 
+    /// So much is in flight now.
+    pub fn holds(&self, in_flight: InFlight) {
+        self.in_flight.0.store(in_flight.events, Relaxed);
+        self.in_flight.1.store(in_flight.bytes, Relaxed);
+    }
+
+    /// The checkpoint was to be written, and was or was not.
+    pub fn checkpointed(&self, is_written: bool) {
+        let counts = &mut self.lock().checkpoints;
+        counts.written += u64::from(is_written);
+        counts.failed += u64::from(!is_written);
+    }
+
     /// How many events of the partition have not been received yet, as far as is known.
     pub fn to_come(&self) -> Option<u64> {
         let state = self.lock();
         let last = state.last_enqueued?.mark.sequence_number;
-        u64::try_from(last.0.checked_sub(state.received?.0)?).ok()
+        u64::try_from(last.0.checked_sub(state.received_number()?.0)?).ok()
     }
 
     /// How it stands now.
@@ -258,18 +283,26 @@ impl Standing {
         Snapshot {
             source: Arc::clone(&self.source),
             partition: self.partition.clone(),
-            received: state.received,
+            received: state.received_number(),
+            received_enqueued: state.received.map(|event| event.enqueued_time),
+            events: state.events,
+            in_flight: InFlight {
+                events: self.in_flight.0.load(Relaxed),
+                bytes: self.in_flight.1.load(Relaxed),
+            },
             completed: state.completed.map(|(number, _)| number),
             last_enqueued: state.last_number(),
             as_of: state.as_of,
             behind,
             oldest: state.oldest(behind),
             progressed: state.progressed,
+            checkpoints: state.checkpoints,
             link: state.link.clone(),
             reconnects: state.attached.saturating_sub(1),
             last_loss: state.last_loss.clone(),
             beats: state.beats,
             has_room: state.has_room,
+            losses: state.losses,
         }
     }
 
@@ -295,19 +328,28 @@ impl State {
         self.last_enqueued = Some(last);
     }
 
-    fn lost(&mut self, reason: &str, at: OffsetDateTime) -> Arc<str> {
+    fn lost(&mut self, kind: LossKind, reason: &str, at: OffsetDateTime) -> Arc<str> {
         let reason: Arc<str> = reason.into();
+        self.losses.add(kind);
         self.last_loss = Some(Loss {
+            kind,
             reason: Arc::clone(&reason),
             at,
         });
         reason
     }
 
+    fn received_number(&self) -> Option<SequenceNumber> {
+        self.received.map(|event| event.sequence_number)
+    }
+
     /// An event that was received is one that there is, whatever was said before.
     fn last_number(&self) -> Option<SequenceNumber> {
         let said = self.last_enqueued.map(|last| last.mark.sequence_number);
-        said.map(|said| self.received.map_or(said, |received| received.max(said)))
+        said.map(|said| {
+            self.received_number()
+                .map_or(said, |received| received.max(said))
+        })
     }
 
     /// Unknown too where numbers of two hubs meet: then the difference would be less than none.
@@ -332,12 +374,6 @@ impl State {
             // It has not come: all that is known is that it is younger than the one before it.
             _ => self.completed?.1,
         }
-    }
-}
-
-impl Link {
-    fn new(state: LinkState, since: OffsetDateTime) -> Self {
-        Self { state, since }
     }
 }
 

@@ -26,6 +26,7 @@ use super::authority::{self, LIMIT};
 use super::seam::Failure;
 use super::transport::{Hop, Transport};
 use crate::secret::Secret;
+use crate::standing::LossKind;
 
 /// What a token is asked for; the two slashes are those of Microsoft's own clients.
 const SCOPE: &str = "https://eventhubs.azure.net//.default";
@@ -153,7 +154,10 @@ impl Identity {
         let token = timeout(LIMIT, self.last_or_new(now)).await;
         let token = token.unwrap_or_else(|_| Err(lost("nobody answered")));
         token.map_err(|failure| match (failure, &self.0.by) {
-            (Failure::Lost(text), Some(by)) => Failure::Lost(format!("{text} (asked by {by})")),
+            (Failure::Ended { kind, reason }, Some(by)) => Failure::Ended {
+                kind,
+                reason: format!("{reason} (asked by {by})"),
+            },
             (failure, _) => failure,
         })
     }
@@ -263,7 +267,10 @@ fn credential(
 }
 
 fn lost(reason: &str) -> Failure {
-    Failure::Lost(format!("no token from Microsoft Entra ID: {reason}"))
+    Failure::Ended {
+        kind: LossKind::Unreachable,
+        reason: format!("no token from Microsoft Entra ID: {reason}"),
+    }
 }
 
 /// What was refused must be corrected by somebody; everything else may pass.

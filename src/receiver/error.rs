@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::seam::Failure;
+use crate::standing::LossKind;
 
 /// Why receiving failed. No text of it holds a key or a token.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,8 @@ pub enum ReceiverError {
         object: String,
         /// Why it ended.
         reason: String,
+        /// The same, of a few kinds.
+        kind: LossKind,
     },
 }
 
@@ -187,6 +190,33 @@ impl ReceiverError {
         }
     }
 
+    /// What kind of loss it is, for whoever counts them.
+    pub(crate) fn kind(&self) -> LossKind {
+        match self {
+            Self::Unauthorized { .. } => LossKind::Unauthorized,
+            Self::NotFound { .. } => LossKind::NotFound,
+            Self::Stolen { .. } | Self::Outranked { .. } => LossKind::Stolen,
+            Self::Quota { .. } => LossKind::Quota,
+            Self::Refused { .. } | Self::InvalidPosition { .. } => LossKind::Refused,
+            Self::PositionLost { .. } => LossKind::OutOfSequence,
+            Self::Malformed { .. } => LossKind::Malformed,
+            Self::Stuck { .. } => LossKind::Stuck,
+            Self::Unreachable { .. } => LossKind::Unreachable,
+            Self::Busy { .. } => LossKind::Throttled,
+            Self::Disconnected { kind, .. } => *kind,
+        }
+    }
+
+    /// An answer did not come in time, says the simulator.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn silent(object: String, reason: String) -> Self {
+        Self::Disconnected {
+            object,
+            reason,
+            kind: LossKind::IdleTimeout,
+        }
+    }
+
     /// Sorts what an engine reports about `object`, which was dialled at `address`.
     pub(crate) fn judge(failure: Failure, object: &str, address: &str) -> Self {
         let object = object.to_owned();
@@ -195,7 +225,16 @@ impl ReceiverError {
                 address: address.to_owned(),
                 source,
             },
-            Failure::Lost(reason) => Self::Disconnected { object, reason },
+            Failure::Lost(reason) => Self::Disconnected {
+                object,
+                reason,
+                kind: LossKind::ConnectionLost,
+            },
+            Failure::Ended { kind, reason } => Self::Disconnected {
+                object,
+                reason,
+                kind,
+            },
             Failure::Malformed(reason) => Self::Malformed { object, reason },
             Failure::Condition {
                 condition,
@@ -222,7 +261,11 @@ impl ReceiverError {
             | "amqp:not-implemented"
             | "amqp:invalid-field"
             | "amqp:link:redirect" => Self::Refused { object, reason },
-            _ => Self::Disconnected { object, reason },
+            _ => Self::Disconnected {
+                object,
+                reason,
+                kind: LossKind::Detached,
+            },
         }
     }
 }
@@ -345,6 +388,33 @@ mod tests {
             judge(Failure::Malformed("x".into())).retry_once_worked(),
             Retry::Never
         );
+    }
+
+    #[test]
+    fn a_loss_is_of_the_kind_that_its_cause_is() {
+        for (condition, kind) in [
+            ("amqp:unauthorized-access", LossKind::Unauthorized),
+            ("amqp:not-found", LossKind::NotFound),
+            ("amqp:link:stolen", LossKind::Stolen),
+            ("amqp:resource-limit-exceeded", LossKind::Quota),
+            ("com.microsoft:server-busy", LossKind::Throttled),
+            ("com.microsoft:entity-disabled", LossKind::Refused),
+            ("amqp:link:detach-forced", LossKind::Detached),
+            ("something:new", LossKind::Detached),
+        ] {
+            assert_eq!(judged(condition, "text").kind(), kind, "{condition}");
+        }
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (failure, kind) in [
+            (Failure::Unreachable(refused), LossKind::Unreachable),
+            (Failure::Lost("x".into()), LossKind::ConnectionLost),
+            (Failure::silence("x"), LossKind::IdleTimeout),
+            (Failure::detached("x"), LossKind::Detached),
+            (Failure::Malformed("x".into()), LossKind::Malformed),
+        ] {
+            let error = ReceiverError::judge(failure, "partition 0", "ns:5671");
+            assert_eq!(error.kind(), kind, "{error}");
+        }
     }
 
     #[test]

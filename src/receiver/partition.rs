@@ -24,7 +24,7 @@ use crate::backoff::Backoff;
 use crate::budget::{Budget, Share};
 use crate::causes::Causes;
 use crate::event::{Event, PartitionId, Position, SequenceNumber};
-use crate::standing::{LastEnqueued, Mark, Standing};
+use crate::standing::{LastEnqueued, LossKind, Mark, Standing};
 
 /// The first delay before a lost partition is looked for again, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -250,9 +250,10 @@ impl Receiver {
         tracing::debug!(partition = %self.partition, behind, "quiet for a while");
         match self.watch.judge(behind) {
             Verdict::Fine => Ok(()),
-            Verdict::Stuck => self.lost(Failure::Lost(format!(
-                "it has {behind} events, of which none has come for a minute"
-            ))),
+            Verdict::Stuck => self.lost(Failure::Ended {
+                kind: LossKind::Stuck,
+                reason: format!("it has {behind} events, of which none has come for a minute"),
+            }),
             Verdict::Hopeless => Err(self.given_up(ReceiverError::Stuck {
                 object: self.object.clone(),
                 behind,
@@ -271,7 +272,7 @@ impl Receiver {
     fn given_up(&self, error: ReceiverError) -> ReceiverError {
         let reason = Causes(&error).to_string();
         self.standing
-            .ended(Some(&reason), OffsetDateTime::now_utc());
+            .ended(Some((error.kind(), &reason)), OffsetDateTime::now_utc());
         error
     }
 
@@ -352,21 +353,31 @@ impl Receiver {
                 self.restart()?;
                 let number = event.sequence_number;
                 let reason = format!("event {number} is another one than it was");
-                return self.lost(Failure::Lost(reason)).map(|()| None);
+                return self.out_of_sequence(reason);
             }
             None => {}
         }
         if let Some(reason) = self.follow(event.sequence_number)? {
-            return self.lost(Failure::Lost(reason)).map(|()| None);
+            return self.out_of_sequence(reason);
         }
         self.resume.take(&event);
         self.watch.heard();
         let last_enqueued = self.last_enqueued();
-        self.standing.received(event.sequence_number, last_enqueued);
+        let mark = Mark {
+            sequence_number: event.sequence_number,
+            enqueued_time: event.enqueued_time,
+        };
+        self.standing.received(mark, last_enqueued);
         self.tell_backlog();
         self.has_worked();
         self.malformed = false;
         Ok(Some(event))
+    }
+
+    /// The event that has just come is not taken: another link is needed.
+    fn out_of_sequence(&mut self, reason: String) -> Result<Option<Event>, ReceiverError> {
+        let kind = LossKind::OutOfSequence;
+        self.lost(Failure::Ended { kind, reason }).map(|()| None)
     }
 
     /// What the service says beside the event that has just come, unless it has said just that before.
@@ -482,6 +493,7 @@ impl Receiver {
         }
         let position_refused = failure.is_position_refused();
         if position_refused && let Some(by) = self.resume.refused(self.worked) {
+            self.standing.tries_again(LossKind::Refused);
             match by {
                 By::Nothing => self.restart()?,
                 By::Offset | By::Number => tracing::info!(
@@ -541,7 +553,8 @@ impl Receiver {
 
     fn tell_loss(&mut self, error: &ReceiverError, delay: Duration) {
         let reason = Causes(error).to_string();
-        self.standing.waits(&reason, OffsetDateTime::now_utc());
+        self.standing
+            .waits(error.kind(), &reason, OffsetDateTime::now_utc());
         let partition = &self.partition;
         if let Some(told) = self.told.as_mut().filter(|told| told.reason == reason) {
             told.again += 1;

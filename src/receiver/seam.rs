@@ -10,6 +10,7 @@ use std::io;
 use time::OffsetDateTime;
 
 use crate::event::{Offset, SequenceNumber};
+use crate::standing::LossKind;
 
 /// What went wrong, as the wire tells it.
 #[derive(Debug)]
@@ -25,11 +26,34 @@ pub(crate) enum Failure {
     },
     /// The connection ended without the service saying why, or an answer did not come in time.
     Lost(String),
+    /// The same, where it is known how it came to an end.
+    Ended {
+        /// How.
+        kind: LossKind,
+        /// In words.
+        reason: String,
+    },
     /// A message came that has no readable position, or no sound encoding.
     Malformed(String),
 }
 
 impl Failure {
+    /// Nothing was heard for too long, or an answer did not come in time.
+    pub(crate) fn silence(reason: impl Into<String>) -> Self {
+        Self::Ended {
+            kind: LossKind::IdleTimeout,
+            reason: reason.into(),
+        }
+    }
+
+    /// The service ended the link, the session or the connection and said nothing.
+    pub(crate) fn detached(reason: impl Into<String>) -> Self {
+        Self::Ended {
+            kind: LossKind::Detached,
+            reason: reason.into(),
+        }
+    }
+
     /// True when the service refuses the position rather than the reader.
     pub(crate) fn is_position_refused(&self) -> bool {
         matches!(self, Self::Condition { condition, .. }

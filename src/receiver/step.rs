@@ -21,7 +21,7 @@ pub(super) async fn step<T, E: Into<Failure>>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(STEP_LIMIT, work).await {
         Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(Failure::Lost(format!(
+        Err(_) => Err(Failure::silence(format!(
             "no answer to {name} within {} s",
             STEP_LIMIT.as_secs()
         ))),

@@ -230,10 +230,7 @@ impl Hub {
 
     fn silent(&self) -> ReceiverError {
         let reason = format!("no answer within {} s", STEP_LIMIT.as_secs());
-        ReceiverError::Disconnected {
-            object: self.describe(),
-            reason,
-        }
+        ReceiverError::silent(self.describe(), reason)
     }
 }
 

@@ -51,7 +51,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "an event that nothing else was said of",
         |it| {
-            it.received(SequenceNumber(3), None);
+            it.received(mark(3), None);
             it.took_in(mark(3));
         },
         (None, Some(57)),
@@ -59,7 +59,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "the first of ten, which is in flight",
         |it| {
-            it.received(SequenceNumber(0), last(9));
+            it.received(mark(0), last(9));
             it.took_in(mark(0));
         },
         (Some(10), Some(60)),
@@ -67,7 +67,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "six of ten delivered, the seventh in flight",
         |it| {
-            it.received(SequenceNumber(7), last(9));
+            it.received(mark(7), last(9));
             it.delivered(mark(5), Some(mark(6)), NOW);
         },
         (Some(4), Some(54)),
@@ -75,7 +75,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "eight of ten delivered, the others not come",
         |it| {
-            it.received(SequenceNumber(7), last(9));
+            it.received(mark(7), last(9));
             it.delivered(mark(7), None, NOW);
         },
         (Some(2), Some(53)),
@@ -83,7 +83,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "nine of ten delivered, the last not come",
         |it| {
-            it.received(SequenceNumber(8), last(9));
+            it.received(mark(8), last(9));
             it.delivered(mark(8), None, NOW);
         },
         (Some(1), Some(51)),
@@ -91,7 +91,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "all delivered",
         |it| {
-            it.received(SequenceNumber(9), last(9));
+            it.received(mark(9), last(9));
             it.delivered(mark(9), None, NOW);
         },
         (Some(0), Some(0)),
@@ -99,8 +99,8 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "more received than was said to be there",
         |it| {
-            it.received(SequenceNumber(9), last(9));
-            it.received(SequenceNumber(11), None);
+            it.received(mark(9), last(9));
+            it.received(mark(11), None);
             it.delivered(mark(9), Some(mark(10)), NOW);
         },
         (Some(2), Some(50)),
@@ -121,7 +121,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "nothing to come, but something in flight",
         |it| {
-            it.received(SequenceNumber(9), None);
+            it.received(mark(9), None);
             it.took_in(mark(9));
             it.asked(Some(mark(9)), true, NOW);
         },
@@ -131,7 +131,7 @@ const TABLE: &[(&str, Heard, Behind)] = &[
         "events that are gone lie between the checkpoint and the first one that came",
         |it| {
             it.goes_on_after(SequenceNumber(3));
-            it.received(SequenceNumber(8), last(9));
+            it.received(mark(8), last(9));
             it.took_in(mark(8));
         },
         (Some(2), Some(52)),
@@ -139,17 +139,17 @@ const TABLE: &[(&str, Heard, Behind)] = &[
     (
         "another hub, whose numbers are less than those in flight",
         |it| {
-            it.received(SequenceNumber(50), last(50));
+            it.received(mark(50), last(50));
             it.delivered(mark(48), Some(mark(49)), NOW);
             it.begins_anew();
-            it.received(SequenceNumber(0), last(2));
+            it.received(mark(0), last(2));
         },
         (None, Some(11)),
     ),
     (
         "another hub, of which nothing has come",
         |it| {
-            it.received(SequenceNumber(50), last(50));
+            it.received(mark(50), last(50));
             it.delivered(mark(50), None, NOW);
             it.begins_anew();
             it.asked(Some(mark(2)), false, NOW);
@@ -170,7 +170,7 @@ fn how_far_it_is_behind_is_told_as_far_as_it_is_known() {
 #[test]
 fn an_event_from_a_clock_that_is_ahead_is_not_older_than_now() {
     let standing = standing("hub", "0");
-    standing.received(SequenceNumber(90), last(90));
+    standing.received(mark(90), last(90));
     standing.took_in(mark(90));
     assert_eq!(behind(&standing), (Some(1), Some(0)));
 }
@@ -181,7 +181,7 @@ fn a_link_comes_and_goes_and_the_last_trouble_stays() {
     let later = |seconds| NOW + Duration::seconds(seconds);
     let link = || standing.snapshot().link;
     assert_eq!(link(), Link::new(LinkState::Connecting, NOW));
-    standing.waits("unreachable", later(1));
+    standing.waits(LossKind::Unreachable, "unreachable", later(1));
     let reason: Arc<str> = "unreachable".into();
     let waiting = LinkState::Waiting {
         reason: Arc::clone(&reason),
@@ -192,23 +192,31 @@ fn a_link_comes_and_goes_and_the_last_trouble_stays() {
     assert_eq!(link(), Link::new(LinkState::Attached, later(3)));
     let snapshot = standing.snapshot();
     let at = later(1);
-    assert_eq!(snapshot.last_loss, Some(Loss { reason, at }));
+    let kind = LossKind::Unreachable;
+    assert_eq!(snapshot.last_loss, Some(Loss { kind, reason, at }));
     assert_eq!(snapshot.reconnects, 0, "the first time is none");
-    standing.waits("stolen", later(4));
+    standing.waits(LossKind::Stolen, "stolen", later(4));
     standing.attached(later(5));
     let snapshot = standing.snapshot();
     let loss = snapshot.last_loss.map(|loss| loss.reason);
     assert_eq!((snapshot.reconnects, loss.as_deref()), (1, Some("stolen")));
-    standing.ended(Some("not found"), later(6));
+    let not_found = (LossKind::NotFound, "not found");
+    standing.ended(Some(not_found), later(6));
     standing.ended(None, later(7));
     let reason = Some("not found".into());
     assert_eq!(link(), Link::new(LinkState::Ended { reason }, later(6)));
+    let losses = standing.snapshot().losses;
+    for kind in LossKind::ALL {
+        use LossKind::{NotFound, Stolen, Unreachable};
+        let expected = u64::from(matches!(kind, NotFound | Stolen | Unreachable));
+        assert_eq!(losses.of(kind), expected, "{kind:?}");
+    }
 }
 
 #[test]
 fn only_deliveries_are_progress() {
     let standing = standing("hub", "0");
-    standing.received(SequenceNumber(0), last(0));
+    standing.received(mark(0), last(0));
     standing.took_in(mark(0));
     assert_eq!(standing.snapshot().progressed, None);
     standing.delivered(mark(0), None, NOW);
@@ -218,12 +226,36 @@ fn only_deliveries_are_progress() {
 }
 
 #[test]
+fn what_was_received_is_counted_and_dated_also_where_numbers_begin_anew() {
+    let standing = standing("hub", "0");
+    standing.received(mark(8), None);
+    standing.received(mark(9), None);
+    standing.holds(InFlight {
+        events: 2,
+        bytes: 3000,
+    });
+    standing.checkpointed(true);
+    standing.checkpointed(false);
+    let snapshot = standing.snapshot();
+    assert_eq!(snapshot.received_enqueued, Some(mark(9).enqueued_time));
+    assert_eq!(
+        (snapshot.in_flight.events, snapshot.in_flight.bytes),
+        (2, 3000)
+    );
+    let Checkpoints { written, failed } = snapshot.checkpoints;
+    assert_eq!((written, failed), (1, 1));
+    standing.begins_anew();
+    let snapshot = standing.snapshot();
+    assert_eq!((snapshot.events, snapshot.received_enqueued), (2, None));
+}
+
+#[test]
 fn all_partitions_are_listed_in_order_and_their_sum_is_known_where_each_is() {
     let all = Standings::default();
     assert_eq!(all.behind(), Some(0));
     for (hub, partition) in [("b", "0"), ("a", "10"), ("a", "9"), ("b", "1")] {
         let standing = standing(hub, partition);
-        standing.received(SequenceNumber(0), last(4));
+        standing.received(mark(0), last(4));
         standing.took_in(mark(0));
         all.add(Arc::new(standing));
     }

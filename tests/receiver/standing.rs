@@ -1,6 +1,6 @@
 // How a partition stands, as its receiver knows; `main.rs` includes it once for each engine.
 
-use dataverse_listener::standing::LinkState;
+use dataverse_listener::standing::{LinkState, LossKind};
 
 /// The last event received, and the last one that is known of.
 fn stands(receiver: &Receiver) -> (Option<i64>, Option<i64>) {
@@ -96,6 +96,8 @@ async fn a_loss_is_counted_and_its_reason_kept() {
     let snapshot = receiver.standing().snapshot();
     assert_eq!(snapshot.reconnects, 1);
     let loss = snapshot.last_loss.expect("a loss");
+    assert_eq!(snapshot.losses.of(loss.kind), 1);
+    assert_eq!(loss.kind, LossKind::ConnectionLost, "{loss:?}");
     assert!(
         !loss.reason.is_empty() && loss.at <= snapshot.link.since,
         "{loss:?}"

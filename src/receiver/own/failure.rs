@@ -25,10 +25,14 @@ impl From<Cause> for Failure {
                 return Self::Malformed(fault.flaw.to_owned());
             }
             Cause::Fault(fault) => format!("the service broke the protocol: {}", fault.flaw),
-            Cause::PeerSilently => "the service ended it without saying why".to_owned(),
+            Cause::PeerSilently => {
+                return Self::detached("the service ended it without saying why");
+            }
             Cause::Asked => "the connection was closed".to_owned(),
             Cause::NotAmqp => "the other side does not speak AMQP 1.0".to_owned(),
-            Cause::Silence => "nothing was heard from the service for too long".to_owned(),
+            Cause::Silence => {
+                return Self::silence("nothing was heard from the service for too long");
+            }
             Cause::Dropped => "the service dropped the connection".to_owned(),
             Cause::Io(_, text) => text,
         })

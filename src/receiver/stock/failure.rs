@@ -29,7 +29,7 @@ impl From<ConnectionStopReason> for Failure {
             ConnectionStopReason::RemoteClosedWithError(error)
             | ConnectionStopReason::ClosedWithError(error) => error.into(),
             ConnectionStopReason::RemoteClosed => {
-                Self::Lost("the service closed the connection".to_owned())
+                Self::detached("the service closed the connection")
             }
             ConnectionStopReason::Closed => vague(),
         }
@@ -54,9 +54,7 @@ impl From<SessionStopReason> for Failure {
         match reason {
             SessionStopReason::RemoteEndedWithError(error)
             | SessionStopReason::EndedWithError(error) => error.into(),
-            SessionStopReason::RemoteEnded => {
-                Self::Lost("the service ended the session".to_owned())
-            }
+            SessionStopReason::RemoteEnded => Self::detached("the service ended the session"),
             SessionStopReason::Ended => vague(),
             SessionStopReason::ConnectionStopped(reason) => reason.into(),
         }
@@ -69,7 +67,7 @@ impl From<LinkStateError> for Failure {
             LinkStateError::RemoteDetachedWithError(error)
             | LinkStateError::RemoteClosedWithError(error) => error.into(),
             LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => {
-                Self::Lost("the service detached the link".to_owned())
+                Self::detached("the service detached the link")
             }
             LinkStateError::SessionStopped(reason) => reason.into(),
             LinkStateError::IllegalState | LinkStateError::ExpectImmediateDetach => vague(),
@@ -180,7 +178,7 @@ impl From<transport::Error> for Failure {
     fn from(error: transport::Error) -> Self {
         Self::Lost(match error {
             transport::Error::IdleTimeoutElapsed => {
-                "nothing was heard from the service for too long".to_owned()
+                return Self::silence("nothing was heard from the service for too long");
             }
             transport::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 "the service dropped the connection".to_owned()
@@ -206,7 +204,7 @@ mod tests {
                 condition,
                 description,
             } => format!("{condition}: {description}"),
-            Failure::Lost(reason) => reason,
+            Failure::Lost(reason) | Failure::Ended { reason, .. } => reason,
             other => format!("{other:?}"),
         };
         assert_eq!(text, expected);
