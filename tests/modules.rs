@@ -86,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "secret",
             "settings",
             "sink",
+            "telemetry",
         ],
     ),
     ("context", &[]),
@@ -157,7 +158,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("standing", &["event"]),
     ("status", &["health", "sink", "standing"]),
     ("systemd", &["health", "shutdown"]),
-    ("telemetry", &[]),
+    ("telemetry", &["settings"]),
     ("tls", &["durable"]),
 ];
 

@@ -13,7 +13,7 @@ use crate::event::PartitionId;
 use crate::health;
 use crate::http;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
-use crate::{checkpoint, sink};
+use crate::{checkpoint, sink, telemetry};
 
 /// Print the events of a hub as they arrive
 ///
@@ -111,6 +111,7 @@ pub(super) fn config(
         dead_letter: sink::DeadLetterConfig::default(),
         duplicates: None,
         checkpoint: checkpoint::Config::default(),
+        log: telemetry::Config::default(),
         sinks: vec![sink::Config {
             name: "stdout".to_owned(),
             type_name: "stdout",

@@ -36,7 +36,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::shutdown::Shutdown;
-use crate::telemetry;
+use crate::telemetry::{self, Telemetry, TelemetryError};
 use exit::{Exit, Failure};
 
 /// Receives Microsoft Dataverse / Dynamics 365 events from Azure Event Hubs.
@@ -49,8 +49,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// What is logged to standard error: error, warn, info, debug or trace
-    /// [default: info for `run` and `emulator`, warn for the others]
+    /// What is logged: error, warn, info, debug or trace, or levels of modules, such as
+    /// info,dataverse_listener::receiver=debug
+    /// [default: `[log] level` for `run`, else info; info for `emulator`, warn for the others]
     #[arg(
         long,
         global = true,
@@ -59,6 +60,18 @@ struct Cli {
         env = "DATAVERSE_LISTENER_LOG"
     )]
     log: Option<String>,
+
+    /// How it is logged to standard error; auto: fields for the journal where that is the journal of
+    /// systemd, else text
+    /// [default: `[log] format` for `run`, else auto]
+    #[arg(
+        long,
+        global = true,
+        display_order = 901,
+        value_name = "FORMAT",
+        env = "DATAVERSE_LISTENER_LOG_FORMAT"
+    )]
+    log_format: Option<telemetry::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,15 +110,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Emulator(_) => "info",
         _ => "warn",
     };
-    let started = telemetry::start(
-        cli.log
-            .as_deref()
-            .filter(|log| !log.is_empty())
-            .unwrap_or(default),
-    );
+    let given = cli.log.as_deref().filter(|log| !log.is_empty());
+    let started = given
+        .map(str::parse)
+        .transpose()
+        .map_err(TelemetryError::from)
+        .and_then(|level| {
+            let format = cli.log_format;
+            Telemetry::start(telemetry::Config { level, format }, default)
+        });
     let outcome = started
         .map_err(|error| Failure::new(Exit::Usage, "start logging", &error))
-        .and_then(|()| cli.command.execute());
+        .and_then(|telemetry| cli.command.execute(telemetry));
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -152,14 +168,14 @@ fn secret_in(argument: &OsString) -> Option<String> {
 }
 
 impl Command {
-    fn execute(self) -> Result<Exit, Failure> {
+    fn execute(self, telemetry: Telemetry) -> Result<Exit, Failure> {
         match self {
             #[cfg(feature = "emulator")]
             Self::Demo(demo) => block_on(every_core(), demo.execute()),
             Self::Listen(listen) => block_on(THREADS, listen.execute()),
-            Self::Run(run) => block_on(run.threads(), run.execute()),
             Self::Status(ask) => block_on(THREADS, ask.execute()),
             Self::Health(check) => block_on(THREADS, check.execute()),
+            Self::Run(run) => block_on(run.threads(), run.execute(telemetry)),
             Self::Check(check) => check.execute(),
             Self::Doctor(doctor) => block_on(THREADS, doctor.execute()),
             Self::Checkpoint(checkpoints) => block_on(THREADS, checkpoints.execute()),

@@ -13,6 +13,7 @@ use crate::event::PartitionId;
 use crate::receiver::EventHub;
 use crate::shutdown::Shutdown;
 use crate::systemd;
+use crate::telemetry::Telemetry;
 
 /// Run as a daemon, as a configuration file says
 ///
@@ -47,8 +48,11 @@ impl Run {
         self.threads
     }
 
-    pub(super) async fn execute(self) -> Result<Exit, Failure> {
+    pub(super) async fn execute(self, telemetry: Telemetry) -> Result<Exit, Failure> {
         let config = self.configured.load()?;
+        telemetry
+            .apply(&config.log)
+            .map_err(|error| Failure::new(Exit::Software, "start logging", &error))?;
         let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
         shutdown
             .on_signals_of_a_daemon()

@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
 use crate::settings::{Effective, Mistake, Settings, VARIABLE};
-use crate::{checkpoint, duplicates, health, http, receiver, route, sink};
+use crate::{checkpoint, duplicates, health, http, receiver, route, sink, telemetry};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
@@ -235,6 +235,8 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     mistakes.extend(found);
     let (http, found) = http::Config::read(root.table("http"));
     mistakes.extend(found);
+    let (log, found) = telemetry::Config::read(root.table("log"));
+    mistakes.extend(found);
     let mut routes = Vec::new();
     for table in root.tables("route") {
         let (route, found) = route::Config::read(table, &names);
@@ -260,6 +262,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         health,
         http,
         checkpoint,
+        log,
         sinks,
         routes,
         replay: None,

@@ -16,6 +16,7 @@ use crate::replay::Replay;
 use crate::route;
 use crate::settings::Mistake;
 use crate::sink;
+use crate::telemetry;
 
 pub(crate) use delivery::Delivery;
 pub(crate) use file::{load, load_and_show, load_http};
@@ -43,6 +44,8 @@ pub(crate) struct Config {
     pub http: http::Config,
     /// The `[checkpoint]` table: where it is kept how far was delivered.
     pub checkpoint: checkpoint::Config,
+    /// The `[log]` table: what is logged, and how. Only the daemon heeds it.
+    pub log: telemetry::Config,
     /// The `[[sink]]` tables: where to deliver.
     pub sinks: Vec<sink::Config>,
     /// The `[[route]]` tables: what goes where.

@@ -1,8 +1,10 @@
 //! What is logged while everything goes wrong, and what never is: keys, signatures and tokens at any level, and record
 //! data above TRACE.
 
+use serde_json::Value;
+
 use crate::hub::Hub;
-use crate::world::{bodies, daemon, file};
+use crate::world::{Program, bodies, command, daemon, file};
 
 /// Words of secrets: what a key, a token and its signature consist of.
 const SECRETS: [&str; 5] = [
@@ -40,7 +42,7 @@ fn must_not_say(log: &str, words: &[&str], level: &str) {
 }
 
 /// Reads a hub that does everything wrong, one partition after the other, and gives what was logged.
-fn log_of_a_bad_day(engine: &str, level: &str) -> String {
+fn log_of_a_bad_day(engine: &str, level: &str, format: &str) -> String {
     let bodies = bodies(".json");
     let body = bodies
         .iter()
@@ -61,7 +63,11 @@ fn log_of_a_bad_day(engine: &str, level: &str) -> String {
          [[sink]]\nname = \"console\"\ntype = \"stdout\"\n",
         hub.connection_string()
     ));
-    let mut program = daemon(&file, &[("DATAVERSE_LISTENER_LOG", level)]);
+    let variables = [
+        ("DATAVERSE_LISTENER_LOG", level),
+        ("DATAVERSE_LISTENER_LOG_FORMAT", format),
+    ];
+    let mut program = daemon(&file, &variables);
     (0..8).for_each(append);
     program.documents(24);
     program.says("listening");
@@ -96,9 +102,87 @@ fn log_of_a_bad_day(engine: &str, level: &str) -> String {
 #[test]
 fn no_secret_is_logged_at_any_level_and_no_record_above_trace() {
     for engine in ["own", "fe2o3"] {
-        let log = log_of_a_bad_day(engine, "debug");
-        must_not_say(&log, &SECRETS, "debug");
-        must_not_say(&log, &RECORDS, "debug");
-        must_not_say(&log_of_a_bad_day(engine, "trace"), &SECRETS, "trace");
+        for format in ["text", "json"] {
+            let log = log_of_a_bad_day(engine, "debug", format);
+            must_not_say(&log, &SECRETS, "debug");
+            must_not_say(&log, &RECORDS, "debug");
+            let log = log_of_a_bad_day(engine, "trace", format);
+            must_not_say(&log, &SECRETS, "trace");
+            if format == "json" {
+                log.lines().for_each(|line| drop(parse(line)));
+            }
+        }
     }
+}
+
+/// A line of the format `json`, with the names that every such line has.
+fn parse(line: &str) -> Value {
+    let line: Value = serde_json::from_str(line).unwrap();
+    for name in ["timestamp", "level", "target", "message"] {
+        assert!(line[name].is_string(), "{name} of {line}");
+    }
+    line
+}
+
+/// A daemon that reads one event of `hub`, with this `[log]` table and these variables; what it logged until it was
+/// told to stop.
+fn log_of_an_event(hub: &Hub, table: &str, variables: &[(&str, &str)]) -> String {
+    let file = file(&format!(
+        "[log]\n{table}\n[[hub]]\nconnection_string = \"{}\"\n\
+         [[sink]]\nname = \"console\"\ntype = \"stdout\"\n",
+        hub.connection_string()
+    ));
+    let program = daemon(&file, variables);
+    program.documents(1);
+    program.signal("TERM");
+    let ended = program.wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn the_file_says_what_is_logged_and_the_environment_wins_over_it() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let stops = |log: &str| log.contains("SIGTERM: stopping");
+    assert!(stops(&log_of_an_event(&hub, "", &[])));
+    assert!(!stops(&log_of_an_event(&hub, "level = \"warn\"", &[])));
+    let info = [("DATAVERSE_LISTENER_LOG", "info")];
+    assert!(stops(&log_of_an_event(&hub, "level = \"warn\"", &info)));
+    let warn = [("DATAVERSE_LISTENER_LOG", "warn")];
+    assert!(!stops(&log_of_an_event(&hub, "level = \"info\"", &warn)));
+    let level = [("DATAVERSE_LISTENER__LOG__LEVEL", "warn")];
+    assert!(!stops(&log_of_an_event(&hub, "level = \"info\"", &level)));
+}
+
+#[test]
+fn one_module_may_be_logged_more_closely_than_the_others() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let level = "info,dataverse_listener::partition=trace";
+    let table = format!("level = \"{level}\"\nformat = \"json\"");
+    let log = log_of_an_event(&hub, &table, &[]);
+    let lines: Vec<Value> = log.lines().map(parse).collect();
+    let close = lines.iter().filter(|line| line["level"] == "TRACE");
+    let targets: Vec<&str> = close.map(|line| line["target"].as_str().unwrap()).collect();
+    assert!(!targets.is_empty(), "{log}");
+    for target in targets {
+        assert!(
+            target.starts_with("dataverse_listener::partition"),
+            "{target}"
+        );
+    }
+    let stopped = lines.iter().find(|line| line["message"] == "stopped");
+    assert_eq!(stopped.unwrap()["received"], 1, "{log}");
+}
+
+#[test]
+fn lines_for_people_are_text_whatever_the_file_says() {
+    let hub = Hub::start(1);
+    hub.simulate(["--count", "1"]);
+    let text = [("DATAVERSE_LISTENER_LOG_FORMAT", "text")];
+    let log = log_of_an_event(&hub, "format = \"json\"", &text);
+    assert!(log.lines().all(|line| !line.starts_with('{')), "{log}");
+    let ended = Program::start(&mut command(["schema", "context", "--log-format", "xml"])).wait();
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
 }

@@ -124,7 +124,7 @@ impl SinkConfig for Webhook {
         let endpoint = Endpoint::new(*self)?;
         let target = &endpoint.template.target;
         if is_authenticated && !target.is_encrypted() && !target.is_local() {
-            tracing::warn!(sink = &*queue.name, %target, "credentials go over the network unencrypted: the url begins with http://");
+            tracing::warn!(sink = &*queue.name, url = %target, "credentials go over the network unencrypted: the url begins with http://");
         }
         Ok(concurrent::spawn(endpoint, pace, queue))
     }
@@ -206,7 +206,7 @@ impl Service for Endpoint {
         let response =
             response.map_err(|error| failure::classify(&error, target, self.timeouts))?;
         let judged = self.judge(&response, OffsetDateTime::now_utc());
-        tracing::trace!(%target, status = response.status().as_u16(), events = batch.len(), "answered");
+        tracing::trace!(url = %target, status = response.status().as_u16(), events = batch.len(), "answered");
         finish(response).await;
         judged
     }

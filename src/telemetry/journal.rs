@@ -1,0 +1,127 @@
+//! The journal of systemd: whether standard error goes there, and how it wants what is logged.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The name that the lines of this program have in the journal.
+const IDENTIFIER: &str = "dataverse-listener";
+
+/// True where standard error goes to the journal: systemd says which device and inode that is, and whoever
+/// redirects standard error leaves the variable as it is
+/// (<https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html>, `$JOURNAL_STREAM`).
+pub(super) fn is_standard_error() -> bool {
+    let stat = rustix::fs::fstat(io::stderr());
+    std::env::var_os("JOURNAL_STREAM")
+        .zip(stat.ok())
+        .is_some_and(|(stream, stat)| names(&stream, stat.st_dev, stat.st_ino))
+}
+
+/// True where `stream` is `DEVICE:INODE`.
+fn names(stream: &OsStr, device: u64, inode: u64) -> bool {
+    stream
+        .to_str()
+        .is_some_and(|stream| stream == format!("{device}:{inode}"))
+}
+
+/// What sends fields to the journal: MESSAGE, PRIORITY, TARGET, SYSLOG_IDENTIFIER, and each field of ours with `F_`
+/// before its name.
+///
+/// # Errors
+/// When there is no journal.
+pub(super) fn layer() -> io::Result<tracing_journald::Layer> {
+    // What is worth an INFO here is no "normal but significant" event of syslog.
+    let priorities = PriorityMappings {
+        error: Priority::Error,
+        warn: Priority::Warning,
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+    };
+    Ok(tracing_journald::layer()?
+        .with_priority_mappings(priorities)
+        .with_syslog_identifier(IDENTIFIER.to_owned()))
+}
+
+/// Lines that the journal reads from standard error: each with its level as `<N>`, and no time, which the journal
+/// knows.
+pub(super) fn prefixed<S, W>(writer: W) -> impl Layer<S> + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let line = tracing_subscriber::fmt::format()
+        .without_time()
+        .with_target(false)
+        .with_ansi(false);
+    tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .event_format(Prefixed(line))
+        .with_writer(writer)
+}
+
+/// A line with its level in front, as the journal reads it (sd-daemon(3)).
+struct Prefixed(Format<Full, ()>);
+
+impl<S, N> FormatEvent<S, N> for Prefixed
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", number(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// The number that syslog has for a level.
+fn number(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_known_by_its_device_and_inode() {
+        for (stream, is_journal) in [
+            ("8:1234", true),
+            ("8:1235", false),
+            ("9:1234", false),
+            ("8", false),
+            ("", false),
+        ] {
+            assert_eq!(names(OsStr::new(stream), 8, 1234), is_journal, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn levels_have_the_numbers_of_syslog() {
+        let levels = [
+            Level::ERROR,
+            Level::WARN,
+            Level::INFO,
+            Level::DEBUG,
+            Level::TRACE,
+        ];
+        assert_eq!(levels.map(number), [3, 4, 6, 7, 7]);
+    }
+}
