@@ -1,5 +1,6 @@
 //! From a configuration to a running daemon: who talks to whom, in one screen.
 
+mod reload;
 mod sinks;
 mod vitals;
 
@@ -25,10 +26,11 @@ use crate::event::PartitionId;
 use crate::http;
 use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
-use crate::route::Routes;
 use crate::shutdown::Shutdown;
+use reload::Reloads;
 use sinks::Sinks;
 
+pub(crate) use reload::Source as ReloadSource;
 pub(crate) use vitals::Vitals;
 
 /// What the service may send ahead of the partitions, of all of them together, in bytes.
@@ -50,6 +52,8 @@ pub(crate) struct App {
     at_start: AtStart,
     shutdown: Shutdown,
     vitals: Arc<Vitals>,
+    /// Where its configuration is read again from; none where it never is.
+    reload: Option<ReloadSource>,
 }
 
 /// What a finished run did.
@@ -180,6 +184,15 @@ impl App {
             config,
             at_start,
             shutdown,
+            reload: None,
+        }
+    }
+
+    /// The same, whose configuration is read again while it runs.
+    pub(crate) fn reloading(self, source: ReloadSource) -> Self {
+        Self {
+            reload: Some(source),
+            ..self
         }
     }
 
@@ -227,34 +240,31 @@ impl App {
         checkpoints: Arc<dyn CheckpointStore>,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<Summary, AppError> {
+        let mut reloads = Reloads::new(
+            self.reload.take(),
+            &self.config,
+            &self.shutdown,
+            Arc::clone(&self.vitals),
+        );
+        let mut sinks = Sinks::new(&self.shutdown);
         let configs = std::mem::take(&mut self.config.sinks);
-        let names: Vec<&str> = configs.iter().map(|sink| sink.name.as_str()).collect();
-        let routes = Routes::new(
-            &self.config.routes,
-            &names,
-            self.config.dead_letter.sink.as_deref(),
-        );
-        let (handles, sinks) = Sinks::start(configs, &self.config.dead_letter, &self.shutdown)?;
-        let gauges = handles.gauges;
+        let dead_letter = std::mem::take(&mut self.config.dead_letter);
+        let prepared = sinks.prepare(configs, dead_letter).await?;
+        let plan = sinks.apply(prepared, &self.config.routes);
         let duplicates = Arc::new(Duplicates::open(self.config.duplicates.take()));
-        let dispatcher = Dispatcher::new(
-            routes,
-            handles.sinks,
-            handles.on_undeliverable,
-            Arc::clone(&duplicates),
-        );
-        let dispatcher = Arc::new(dispatcher);
-        let tally = dispatcher.tally();
-        self.vitals.delivers(tally.clone(), gauges);
+        let dispatcher = Arc::new(Dispatcher::new(plan, Arc::clone(&duplicates)));
+        self.vitals.delivers(dispatcher.tally(), sinks.gauges());
         let mut summary = Summary::default();
         let supervised = tokio::select! {
             supervised = self.supervise(checkpoints, Arc::clone(&dispatcher), &mut summary, ready) => supervised,
             never = duplicates.keep_always() => match never {},
             never = self.vitals.keep_looking() => match never {},
+            never = reloads.serve(&mut sinks, &dispatcher) => match never {},
         };
         let forced = self.shutdown.force_token();
         forced.run_until_cancelled(duplicates.keep()).await;
         summary.behind = self.vitals.standings().behind();
+        let tally = dispatcher.tally();
         summary.received = tally.received();
         summary.undecodable = tally.undecodable();
         summary.unrouted = tally.unrouted();

@@ -1,12 +1,13 @@
-//! Gives a message to every sink that its routes name, and keeps count.
+//! Gives a message to every sink that its routes name, and keeps count. Which those are may change between two
+//! messages.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join_all, select_all};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ack::Ticket;
@@ -17,13 +18,12 @@ use crate::sink::{
     self, DeadLetter, Delivery, OnRefusal, Receipt, Settled, Shipment, SinkHandle, Told,
 };
 
-/// The routes, the queues of the sinks, and what has passed so far.
+/// What goes where, and what has passed so far.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    routes: Routes,
-    sinks: Vec<SinkHandle>,
-    /// What becomes of an event that no route can take.
-    on_undeliverable: OnRefusal,
+    plan: RwLock<Plan>,
+    /// Counts how often the plan has changed.
+    changes: watch::Sender<u64>,
     duplicates: Arc<Duplicates>,
     counts: Arc<Counts>,
 }
@@ -34,6 +34,22 @@ pub(crate) struct Tally {
     counts: Arc<Counts>,
     duplicates: Arc<Duplicates>,
     sinks: Vec<Arc<sink::Counts>>,
+}
+
+/// What goes where, by the configuration in force.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Which messages go to which sinks.
+    pub routes: Routes,
+    /// The queue of each sink.
+    pub sinks: Vec<SinkHandle>,
+    /// What becomes of an event that no route can take.
+    pub on_undeliverable: OnRefusal,
+    /// What each sink has done, those among them that are no more.
+    pub counts: Vec<Arc<sink::Counts>>,
+    /// By the name of a sink what is cancelled when it takes nothing any more; of those too that have something left
+    /// of earlier configurations.
+    pub closed: Vec<(Arc<str>, CancellationToken)>,
 }
 
 /// How far dispatching came.
@@ -59,64 +75,95 @@ struct Counts {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(
-        routes: Routes,
-        sinks: Vec<SinkHandle>,
-        on_undeliverable: OnRefusal,
-        duplicates: Arc<Duplicates>,
-    ) -> Self {
+    pub(crate) fn new(plan: Plan, duplicates: Arc<Duplicates>) -> Self {
         Self {
-            routes,
-            sinks,
-            on_undeliverable,
+            plan: RwLock::new(plan),
+            changes: watch::Sender::new(0),
             duplicates,
             counts: Arc::default(),
         }
+    }
+
+    /// Does from the next message on as `plan` says, and gives back the one before.
+    pub(crate) fn change(&self, plan: Plan) -> Plan {
+        let mut now = self.plan.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *now, plan);
+        drop(now);
+        self.changes.send_modify(|times| *times += 1);
+        old
+    }
+
+    /// Hears of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn plan(&self) -> RwLockReadGuard<'_, Plan> {
+        // A plan is replaced as a whole: whoever panicked left nothing half done.
+        self.plan.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts `message` into the queue of each of its sinks; `settled` hears when all have accepted it, at
     /// once when no route matches it or it is a duplicate that is not to be delivered.
     pub(crate) fn dispatch(
         &self,
-        mut message: Message,
+        message: Message,
         ticket: Ticket,
         settled: &mpsc::Sender<Settled>,
     ) -> Dispatched {
         self.count(&message);
-        match self.routes.route(&message) {
+        let receipt = Receipt::new(1, ticket, settled.clone());
+        self.place(Shipment { message, receipt })
+    }
+
+    /// Does the same with a message that was held, for somebody may take it by now.
+    pub(crate) fn dispatch_again(&self, held: Delivery) -> Dispatched {
+        match held.into_shipment() {
+            Ok(shipment) => self.place(shipment),
+            Err(held) => Dispatched::Held(held),
+        }
+    }
+
+    fn place(&self, shipment: Shipment) -> Dispatched {
+        let plan = self.plan();
+        let Shipment {
+            mut message,
+            receipt,
+        } = shipment;
+        match plan.routes.route(&message) {
             Routed::Sinks(sinks) => {
                 // Not before the routes: what none of them takes must not stand for what one does.
                 if self.duplicates.check(&mut message) == Verdict::Suppress {
-                    drop(Receipt::new(0, ticket, settled.clone()));
+                    drop(receipt.owed_by(0));
                     return Dispatched::Done;
                 }
-                let receipt = Receipt::new(sinks.len(), ticket, settled.clone());
+                let receipt = receipt.owed_by(sinks.len());
                 let shipment = Arc::new(Shipment { message, receipt });
-                let sinks = sinks.iter().map(|sink| &self.sinks[sink]);
+                let sinks = sinks.iter().map(|sink| &plan.sinks[sink]);
                 send(sinks.map(|sink| (sink, Delivery::new(Arc::clone(&shipment)))))
             }
             Routed::Unmatched => {
                 self.counts.unrouted.fetch_add(1, Relaxed);
                 tracing::debug!(partition = %message.event.partition, sequence_number = %message.event.sequence_number, "no route matches the event");
-                drop(Receipt::new(0, ticket, settled.clone()));
+                drop(receipt.owed_by(0));
                 Dispatched::Done
             }
             Routed::Undeliverable => {
-                let receipt = Receipt::new(1, ticket, settled.clone());
-                self.give_up(Arc::new(Shipment { message, receipt }))
+                let shipment = Arc::new(Shipment { message, receipt });
+                self.give_up(shipment, &plan.on_undeliverable)
             }
         }
     }
 
     /// Settles a message that cannot be decoded and that no route takes.
-    fn give_up(&self, shipment: Arc<Shipment>) -> Dispatched {
+    fn give_up(&self, shipment: Arc<Shipment>, on_undeliverable: &OnRefusal) -> Dispatched {
         let message = &shipment.message;
         let Content::Undecodable { reason, .. } = &message.content else {
             return Dispatched::Held(Delivery::new(shipment));
         };
         let reason = format!("it cannot be decoded: {reason}");
         let (partition, number) = (&message.event.partition, &message.event.sequence_number);
-        match &self.on_undeliverable {
+        match on_undeliverable {
             OnRefusal::DeadLetter(dead_letters) => {
                 let dead_lettered = self.counts.dead_lettered.fetch_add(1, Relaxed) + 1;
                 if self.counts.told.is_time() {
@@ -156,27 +203,31 @@ impl Dispatcher {
         }
     }
 
-    /// What has passed, and will have.
+    /// What has passed, and will have; of the sinks of now, and of those before them.
     pub(crate) fn tally(&self) -> Tally {
-        let sinks = self.sinks.iter().map(|sink| Arc::clone(&sink.counts));
         Tally {
             counts: Arc::clone(&self.counts),
             duplicates: Arc::clone(&self.duplicates),
-            sinks: sinks.collect(),
+            sinks: self.plan().counts.clone(),
         }
     }
 
     /// Completes with the name of a sink when one has closed.
     pub(crate) async fn sink_closed(&self) -> Arc<str> {
-        let closed = self
-            .sinks
-            .iter()
-            .map(|sink| Box::pin(CancellationToken::cancelled(&sink.closed)));
-        if self.sinks.is_empty() {
-            return std::future::pending().await;
+        let mut changes = self.changes();
+        loop {
+            let closed = self.plan().closed.clone();
+            let waiting = closed
+                .iter()
+                .map(|(_, closed)| Box::pin(closed.cancelled()));
+            // None can be waited for where there is none.
+            let never: BoxFuture<'_, ()> = Box::pin(std::future::pending());
+            let waiting = waiting.map(|closed| -> BoxFuture<'_, ()> { closed });
+            tokio::select! {
+                ((), index, _) = select_all(waiting.chain([never])) => return Arc::clone(&closed[index].0),
+                Ok(()) = changes.changed() => {}
+            }
         }
-        let ((), index, _) = futures_util::future::select_all(closed).await;
-        Arc::clone(&self.sinks[index].name)
     }
 }
 
@@ -232,6 +283,16 @@ fn send<'a>(deliveries: impl Iterator<Item = (&'a SinkHandle, Delivery)>) -> Dis
             .map(|(sink, delivery)| async move { sink.send(delivery).await });
         join_all(sending).await;
     }))
+}
+
+impl Dispatched {
+    /// What is to be waited for; none where all is done.
+    pub(crate) fn unfinished(self) -> Option<Self> {
+        match self {
+            Self::Done => None,
+            unfinished => Some(unfinished),
+        }
+    }
 }
 
 impl fmt::Debug for Dispatched {

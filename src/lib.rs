@@ -22,7 +22,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`app`] | from a configuration to a running daemon: who talks to whom |
+//! | [`app`] | from a configuration to a running daemon, and to another configuration: who talks to whom |
 //! | [`partition`] | the loop: receive, decode, dispatch, complete, checkpoint |
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
 //! | [`budget`] | bytes that all partitions may hold together |

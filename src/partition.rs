@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::ack::{Limit, Window};
@@ -38,8 +38,10 @@ pub(crate) struct Partition {
     progress: Progress,
     /// The checkpoint that is being written.
     saving: Option<BoxFuture<'static, Result<(), CheckpointError>>>,
-    /// The event that waits for room in the queue of a sink.
+    /// The event that waits for room in the queue of a sink, or for somebody to take it.
     waiting: Option<Dispatched>,
+    /// Hears when events go elsewhere from now on.
+    changes: watch::Receiver<u64>,
 }
 
 /// Where an event lies, and since when.
@@ -95,6 +97,8 @@ enum Next {
     /// It is time to write a checkpoint.
     Due,
     Dispatched,
+    /// Events go elsewhere from now on.
+    Changed,
     Stopped,
     Received(Event),
     /// Nothing has happened for a while.
@@ -116,6 +120,7 @@ impl Partition {
             source,
             standing: Arc::clone(receiver.standing()),
             receiver,
+            changes: dispatcher.changes(),
             dispatcher,
             checkpoints,
             window: Window::within(&terms.all, terms.limit),
@@ -177,6 +182,7 @@ impl Partition {
                 () = shutdown.stopped() => Next::Stopped,
                 saved = finished(&mut self.saving) => Next::Saved(saved),
                 () = dispatched(&mut self.waiting) => Next::Dispatched,
+                Ok(()) = self.changes.changed() => Next::Changed,
                 () = wait_until(self.progress.due()), if self.saving.is_none() => Next::Due,
                 event = self.receiver.receive(), if has_room => Next::Received(event?),
                 // Last: where an event is at hand, no clock is looked at.
@@ -189,6 +195,7 @@ impl Partition {
                 Next::Due => {}
                 Next::Quiet => self.standing.beat(has_room),
                 Next::Dispatched => self.waiting = None,
+                Next::Changed => self.try_held(),
                 Next::Received(event) => {
                     let within = match &self.terms.until {
                         Some(until) => until.judge(&event),
@@ -219,9 +226,15 @@ impl Partition {
         let ticket = self.window.begin(place, message.size());
         self.tell_in_flight();
         message.is_replay = self.terms.until.is_some();
-        self.waiting = match self.dispatcher.dispatch(message, ticket, settle) {
-            Dispatched::Done => None,
-            waiting => Some(waiting),
+        let dispatched = self.dispatcher.dispatch(message, ticket, settle);
+        self.waiting = dispatched.unfinished();
+    }
+
+    /// Somebody may take what nobody did.
+    fn try_held(&mut self) {
+        self.waiting = match self.waiting.take() {
+            Some(Dispatched::Held(held)) => self.dispatcher.dispatch_again(held).unfinished(),
+            waiting => waiting,
         };
     }
 

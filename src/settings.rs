@@ -5,6 +5,7 @@
 //! mistake, since it may be a secret.
 
 mod effective;
+mod fingerprint;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ use crate::secret::{self, Secret};
 use effective::Source;
 
 pub(crate) use effective::{Effective, Shown};
+
+pub(crate) use fingerprint::Fingerprint;
 
 /// A table such as `[[sink]]`, its place in the file, and what was found wrong in it so far.
 #[derive(Debug)]
@@ -113,6 +116,11 @@ impl Settings {
             .map(|(key, text)| (key.to_owned(), Value::new(None, ValueKind::String(text))))
             .collect();
         Self::new("", Value::new(None, ValueKind::Table(table)))
+    }
+
+    /// What this table says, before any of it is read: see [`Fingerprint`].
+    pub(crate) fn fingerprint(&self, is_watched: fn(&str) -> bool) -> Fingerprint {
+        Fingerprint::of(&self.values, is_watched)
     }
 
     /// Says where values come from that do not know it themselves: those of the file.

@@ -1,4 +1,5 @@
-//! What signals ask of the process. SIGTERM or SIGINT: stop, grace period, force. SIGHUP: go on anew.
+//! What signals ask of the process. SIGTERM or SIGINT: stop, grace period, force. SIGHUP: go on anew, and read the
+//! configuration again.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,10 @@ pub(crate) struct Shutdown {
     stopped_at: Arc<OnceLock<Instant>>,
     /// Counts how often files were to be opened anew.
     reopen: watch::Sender<u64>,
+    /// Counts how often the configuration was to be read again.
+    reload: watch::Sender<u64>,
+    /// How many of those times are done with.
+    reloaded: watch::Sender<u64>,
 }
 
 impl Shutdown {
@@ -30,6 +35,8 @@ impl Shutdown {
             grace,
             stopped_at: Arc::default(),
             reopen: watch::Sender::new(0),
+            reload: watch::Sender::new(0),
+            reloaded: watch::Sender::new(0),
         }
     }
 
@@ -67,7 +74,8 @@ impl Shutdown {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
         if signal == SIGHUP {
             tracing::info!("SIGHUP: opening files anew, and trying again what was paused");
-            self.reopen.send_modify(|times| *times += 1);
+            self.reopen_all();
+            self.reload.send_modify(|times| *times += 1);
         } else if self.stop.is_cancelled() {
             tracing::warn!("{name} again: stopping without waiting for deliveries");
             self.force.cancel();
@@ -114,6 +122,26 @@ impl Shutdown {
         self.reopen.subscribe()
     }
 
+    /// Has files opened anew, and what was paused tried again.
+    pub(crate) fn reopen_all(&self) {
+        self.reopen.send_modify(|times| *times += 1);
+    }
+
+    /// Changes whenever the configuration is to be read again.
+    pub(crate) fn reload(&self) -> watch::Receiver<u64> {
+        self.reload.subscribe()
+    }
+
+    /// The configuration was read again, as often as it was wanted.
+    pub(crate) fn has_reloaded(&self, times: u64) {
+        self.reloaded.send_replace(times);
+    }
+
+    /// Changes whenever the configuration was read again: how many of the times that it was wanted are done with.
+    pub(crate) fn reloaded(&self) -> watch::Receiver<u64> {
+        self.reloaded.subscribe()
+    }
+
     /// A token that is cancelled when nothing shall be waited for any longer.
     pub(crate) fn force_token(&self) -> CancellationToken {
         self.force.clone()
@@ -148,9 +176,9 @@ mod tests {
     #[test]
     fn a_hangup_stops_nothing() {
         let shutdown = Shutdown::new(Duration::from_secs(10));
-        let reopen = shutdown.reopen();
+        let (reopen, reload) = (shutdown.reopen(), shutdown.reload());
         shutdown.on_signal(SIGHUP);
-        assert!(reopen.has_changed().unwrap());
+        assert!(reopen.has_changed().unwrap() && reload.has_changed().unwrap());
         assert!(!shutdown.is_stopped());
     }
 

@@ -6,7 +6,7 @@
 //! | `STATUS=` | what it does and how far behind it is, when that is another text than before |
 //! | `EXTEND_TIMEOUT_USEC=` | until then, while no partition is stuck: a hub that is away is waited for. At the stop: as long as it may drain |
 //! | `WATCHDOG=1` | twice in the time that `WATCHDOG_USEC` gives, while no partition is stuck: progress is meant, and not that the process runs |
-//! | `RELOADING=1`, `READY=1` | around what SIGHUP asks for |
+//! | `RELOADING=1`, `READY=1` | while the configuration is read again, after SIGHUP |
 //! | `STOPPING=1` | it was asked to stop |
 //!
 //! Without `NOTIFY_SOCKET` in the environment nobody is told anything. A manager that does not listen is told of in
@@ -40,6 +40,8 @@ const AFTER_GRACE: Duration = Duration::from_secs(5);
 enum Stage {
     Starting,
     Ready,
+    /// It reads its configuration again.
+    Reloading,
     Stopping,
 }
 
@@ -59,6 +61,8 @@ struct Telling<'a, R> {
 enum Turn {
     Comes(Stage),
     Reload,
+    /// That is done, so often.
+    Reloaded(u64),
     Ping,
     Look,
 }
@@ -73,7 +77,8 @@ pub(crate) async fn keep_telling<R: Fn() -> Report>(
     let Some(socket) = Socket::of_environment() else {
         return pending().await;
     };
-    let mut reload = shutdown.reopen();
+    let mut reload = shutdown.reload();
+    let mut reloaded = shutdown.reloaded();
     let mut looks = every(STATUS_EVERY);
     let within = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
     let mut pings = within.map(|within| every((within / 2).max(Duration::from_millis(1))));
@@ -93,6 +98,7 @@ pub(crate) async fn keep_telling<R: Fn() -> Report>(
             () = shutdown.stopped(), if is != Stage::Stopping => Turn::Comes(Stage::Stopping),
             () = ready.cancelled(), if is == Stage::Starting => Turn::Comes(Stage::Ready),
             Ok(()) = reload.changed() => Turn::Reload,
+            Ok(()) = reloaded.changed() => Turn::Reloaded(*reloaded.borrow()),
             () = next(&mut pings) => Turn::Ping,
             _ = looks.tick() => Turn::Look,
         };
@@ -117,7 +123,15 @@ impl<R: Fn() -> Report> Telling<'_, R> {
     async fn take(&mut self, turn: Turn) {
         match turn {
             Turn::Comes(stage) => self.is = stage,
-            Turn::Reload => self.reload().await,
+            // Before it was ready it would look as if it had been.
+            Turn::Reload if self.is == Stage::Ready => self.is = Stage::Reloading,
+            Turn::Reload => {}
+            Turn::Reloaded(times) => {
+                let is_last = times == *self.shutdown.reload().borrow();
+                if self.is == Stage::Reloading && is_last {
+                    self.is = Stage::Ready;
+                }
+            }
             Turn::Ping => return self.ping().await,
             Turn::Look => self.look().await,
         }
@@ -137,6 +151,7 @@ impl<R: Fn() -> Report> Telling<'_, R> {
                 }
                 is_taken
             }
+            Stage::Reloading => self.reloading().await,
             Stage::Stopping => {
                 let drained = micros(self.shutdown.grace() + AFTER_GRACE);
                 let said = [
@@ -159,21 +174,13 @@ impl<R: Fn() -> Report> Telling<'_, R> {
         self.socket.send(&said).await
     }
 
-    /// The parts of the process open their files anew by themselves, with what they write next: nothing is left to be
-    /// waited for between the two messages.
-    async fn reload(&mut self) {
-        // Before it was ready this would look as if it were.
-        if self.is != Stage::Ready {
-            return;
-        }
+    async fn reloading(&mut self) -> bool {
         // Since 253 systemd wants to know when; a clock that cannot be read keeps nobody from reloading.
         let said = match NotifyState::monotonic_usec_now() {
             Ok(now) => vec![NotifyState::Reloading, now],
             Err(_) => vec![NotifyState::Reloading],
         };
-        if self.socket.send(&said).await {
-            self.told = Stage::Starting;
-        }
+        self.socket.send(&said).await
     }
 
     /// A partition that is stuck needs a new process: then the watchdog is not kept off.

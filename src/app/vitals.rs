@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -26,7 +26,7 @@ pub(crate) struct Vitals {
     shutdown: Shutdown,
     begun: Instant,
     started_at: OffsetDateTime,
-    deliveries: OnceLock<Deliveries>,
+    deliveries: RwLock<Option<Deliveries>>,
     state: Mutex<State>,
 }
 
@@ -50,7 +50,7 @@ impl Vitals {
             shutdown,
             begun: Instant::now(),
             started_at: OffsetDateTime::now_utc(),
-            deliveries: OnceLock::new(),
+            deliveries: RwLock::default(),
             state: Mutex::new(State {
                 health: Health::new(config),
                 is_started: false,
@@ -68,9 +68,10 @@ impl Vitals {
         self.lock().is_started = true;
     }
 
-    /// There are sinks, and from now on events go to them.
+    /// There are sinks, or others than before, and from now on events go to them.
     pub(super) fn delivers(&self, tally: Tally, gauges: Vec<Gauge>) {
-        self.deliveries.get_or_init(|| Deliveries { tally, gauges });
+        let deliveries = self.deliveries.write();
+        *deliveries.unwrap_or_else(PoisonError::into_inner) = Some(Deliveries { tally, gauges });
     }
 
     /// How everything stands now.
@@ -116,7 +117,9 @@ impl Watched for Vitals {
 
     fn status(&self) -> Status {
         let report = self.report();
-        let deliveries = self.deliveries.get();
+        let deliveries = self.deliveries.read();
+        let deliveries = deliveries.unwrap_or_else(PoisonError::into_inner);
+        let deliveries = deliveries.as_ref();
         let sinks = deliveries.map(|deliveries| deliveries.gauges.iter().map(Gauge::read));
         let totals = deliveries.map(|Deliveries { tally, .. }| Totals {
             received: tally.received(),

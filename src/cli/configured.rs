@@ -59,11 +59,19 @@ impl Configured {
     pub(super) fn load_and_show(&self) -> Result<(Config, Effective), Failure> {
         config::load_and_show(&self.path, variables()).map_err(|error| failure(&error))
     }
+
+    /// What reads and checks it again.
+    pub(super) fn loader(
+        &self,
+    ) -> impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static {
+        let path = self.path.clone();
+        move || read(&path)
+    }
 }
 
 /// Reads and checks a configuration file, with the variables that override it.
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
-    config::load(path, variables()).map_err(|error| failure(&error))
+    read(path).map_err(|error| failure(&error))
 }
 
 fn variables() -> impl Iterator<Item = (String, String)> {
@@ -73,4 +81,8 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 
 fn failure(error: &ConfigError) -> Failure {
     Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
+}
+
+fn read(path: &Path) -> Result<Config, ConfigError> {
+    config::load(path, variables())
 }

@@ -13,6 +13,7 @@ use crate::event::PartitionId;
 use crate::health;
 use crate::http;
 use crate::receiver::{self, ConnectionString, EventHub, StartPosition};
+use crate::settings::Fingerprint;
 use crate::{checkpoint, sink, telemetry};
 
 /// Print the events of a hub as they arrive
@@ -117,10 +118,12 @@ pub(super) fn config(
             type_name: "stdout",
             queue: sink::QueueLimit::default(),
             kind: Box::new(stdout),
+            fingerprint: Fingerprint::default(),
         }],
         routes: Vec::new(),
         health: health::Config::default(),
         http: http::Config::none(),
+        fingerprint: Fingerprint::default(),
         replay: None,
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
-use crate::app::{App, AtStart, Summary};
+use crate::app::{App, AtStart, ReloadSource, Summary};
 use crate::event::PartitionId;
 use crate::receiver::EventHub;
 use crate::shutdown::Shutdown;
@@ -19,7 +19,8 @@ use crate::telemetry::Telemetry;
 ///
 /// Reads every partition of the configured hubs and delivers to the configured sinks until SIGTERM or
 /// SIGINT; then it delivers what it has received and ends with exit code 0. A second signal ends it at
-/// once.
+/// once. SIGHUP opens files anew, lets a paused sink go on, and reads the configuration again: other sinks,
+/// routes, dead letters and log settings count from the next event on.
 #[derive(Debug, Args)]
 #[command(after_long_help = VARIABLES)]
 pub(super) struct Run {
@@ -49,15 +50,22 @@ impl Run {
     }
 
     pub(super) async fn execute(self, telemetry: Telemetry) -> Result<Exit, Failure> {
+        let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
+        // Before the file is read: what changes in it from here on is not missed.
+        let wanted = shutdown.reload();
+        shutdown
+            .on_signals_of_a_daemon()
+            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
         let config = self.configured.load()?;
         telemetry
             .apply(&config.log)
             .map_err(|error| Failure::new(Exit::Software, "start logging", &error))?;
-        let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
-        shutdown
-            .on_signals_of_a_daemon()
-            .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
-        let app = App::new(config, AtStart::Wait, shutdown.clone());
+        let reload = ReloadSource {
+            load: Arc::new(self.configured.loader()),
+            wanted,
+            telemetry,
+        };
+        let app = App::new(config, AtStart::Wait, shutdown.clone()).reloading(reload);
         let vitals = Arc::clone(app.vitals());
         let ready = CancellationToken::new();
         let telling = systemd::keep_telling(|| vitals.report(), &shutdown, ready.clone());

@@ -211,6 +211,7 @@ fn key_of(name: &str) -> Result<String, String> {
 
 fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Config> {
     root.set_origin(path.display().to_string());
+    let fingerprint = root.fingerprint(hub::is_watched);
     let hubs = at_least_one(&mut root, "hub").into_iter().map(hub::read);
     let hubs: Vec<_> = hubs
         .filter_map(|(hub, found)| keep(hub, found, mistakes))
@@ -265,6 +266,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         log,
         sinks,
         routes,
+        fingerprint,
         replay: None,
     })
 }

@@ -48,6 +48,16 @@ pub(super) fn read(mut settings: Settings) -> (Option<receiver::Config>, Vec<Mis
     (config, mistakes)
 }
 
+/// True for a key that names a file which is read again when it changes, by whoever uses the hub.
+pub(super) fn is_watched(key: &str) -> bool {
+    const FILES: [&str; 3] = [
+        ".connection_string_file",
+        ".client_secret_file",
+        ".client_certificate_file",
+    ];
+    key.starts_with("hub[") && FILES.iter().any(|file| key.ends_with(file))
+}
+
 /// Where to begin in single partitions.
 fn starts(mut settings: Settings) -> (BTreeMap<PartitionId, StartPosition>, Vec<Mistake>) {
     let mut starts = BTreeMap::new();

@@ -14,7 +14,7 @@ use crate::http;
 use crate::receiver;
 use crate::replay::Replay;
 use crate::route;
-use crate::settings::Mistake;
+use crate::settings::{Fingerprint, Mistake};
 use crate::sink;
 use crate::telemetry;
 
@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub sinks: Vec<sink::Config>,
     /// The `[[route]]` tables: what goes where.
     pub routes: Vec<route::Config>,
+    /// What the file and the variables said, to compare it with what they say later.
+    pub fingerprint: Fingerprint,
     /// What is read once more instead of what is new. Only a command sets it, never a file.
     pub replay: Option<Replay>,
 }

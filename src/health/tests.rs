@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::event::SequenceNumber;
-use crate::standing::{LastEnqueued, Mark, Standing};
+use crate::standing::{LastEnqueued, LossKind, Mark, Standing};
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -19,14 +19,11 @@ fn standing() -> Standing {
 
 /// An event came, and the service had so many then.
 fn receive(standing: &Standing, number: i64, last: i64) {
-    let mark = Mark {
-        sequence_number: SequenceNumber(last),
+    let [event, mark] = [number, last].map(|number| Mark {
+        sequence_number: SequenceNumber(number),
         enqueued_time: NOW,
-    };
-    standing.received(
-        SequenceNumber(number),
-        Some(LastEnqueued { mark, as_of: NOW }),
-    );
+    });
+    standing.received(event, Some(LastEnqueued { mark, as_of: NOW }));
 }
 
 /// What is thought of it after `seconds`, when `each` happened every five of them.
@@ -106,7 +103,7 @@ const TABLE: &[(&str, Step, Step, &str, bool, bool)] = &[
         |_| {},
         |it| {
             it.connecting(NOW);
-            it.waits("connection refused", NOW);
+            it.waits(LossKind::Unreachable, "connection refused", NOW);
         },
         "no link for 600 s: connection refused",
         true,
@@ -146,7 +143,7 @@ fn a_partition_is_judged_by_its_progress() {
 #[test]
 fn a_link_that_was_only_just_lost_is_no_reason_to_be_unready() {
     let standing = standing();
-    standing.waits("idle", NOW);
+    standing.waits(LossKind::Detached, "idle", NOW);
     assert!(after(&standing, 25, |_| ()).is_ready());
     assert!(!after(&standing, 30, |_| ()).is_ready());
 }

@@ -187,6 +187,12 @@ impl ConnectionString {
         }
     }
 
+    /// Uses the credential of `new` from now on, on the connections that there are. False where it cannot: where it is
+    /// in a file, which is looked at anyhow, is an identity, or names another place.
+    pub(crate) fn take_over(&self, new: &Self, event_hub: &str) -> bool {
+        self.current.replace(new, self, event_hub)
+    }
+
     /// The credential in force.
     pub(super) fn current(&self) -> &Current {
         &self.current

@@ -167,6 +167,33 @@ impl Current {
         }
     }
 
+    /// Takes over the credential of `new`, which somebody has given in the place of `target`. False where it is of no
+    /// use there, or where one of them is in a file or an identity: then somebody else looks after it, or nobody can.
+    pub(super) fn replace(
+        &self,
+        new: &ConnectionString,
+        target: &ConnectionString,
+        event_hub: &str,
+    ) -> bool {
+        let is_given = |string: &ConnectionString| {
+            string.current().file.is_none() && !matches!(string.credential(), Credential::Entra(_))
+        };
+        if !is_given(new) || !is_given(target) {
+            return false;
+        }
+        let Ok(credential) = judge(new, target, event_hub) else {
+            return false;
+        };
+        let mut state = self.state();
+        if credential != state.credential {
+            state.credential = credential;
+            state.version += 1;
+            state.told = None;
+            tracing::info!("the secret of event hub {event_hub:?} has changed");
+        }
+        true
+    }
+
     /// Tells when a signature ends, and again when the end is near.
     fn tell_end(&self, now: OffsetDateTime) {
         let mut state = self.state();
@@ -232,6 +259,15 @@ fn other(text: &Secret, target: &ConnectionString, event_hub: &str) -> Result<Cr
     }
     let text: Result<ConnectionString, _> = text.reveal().trim().parse();
     let new = text.map_err(|error| error.to_string())?;
+    judge(&new, target, event_hub)
+}
+
+/// The credential of one that is to take the place of `target`, or why it cannot.
+fn judge(
+    new: &ConnectionString,
+    target: &ConnectionString,
+    event_hub: &str,
+) -> Result<Credential, String> {
     let is_same_place = new.namespace().eq_ignore_ascii_case(target.namespace())
         && new.port() == target.port()
         && new.is_emulator() == target.is_emulator();

@@ -87,6 +87,7 @@ impl World {
                 seen: noted,
                 answer,
             }),
+            fingerprint: Default::default(),
         };
         let redrive = Redrive {
             file: self.file(),

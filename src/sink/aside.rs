@@ -125,6 +125,14 @@ impl Aside {
         Some(trouble)
     }
 
+    /// Everything that waits here, in the order of each partition.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Delivery> {
+        let partitions = std::mem::take(&mut self.partitions);
+        partitions
+            .into_values()
+            .flat_map(|waiting| waiting.deliveries)
+    }
+
     /// Lets every partition be tried at `now`.
     pub(super) fn wake(&mut self, now: Instant) {
         for waiting in self.partitions.values_mut() {

@@ -17,10 +17,11 @@ use super::adaptive::Places;
 use super::breaker::{Allowed, Breaker};
 use super::delivery::Delivery;
 use super::gauge::State;
+use super::heir::inheritance;
 use super::lanes::Lanes;
 use super::queue::Queue;
 use super::trouble::Trouble;
-use super::worker::start;
+use super::worker::{End, Ends, start};
 use super::{DeliveryError, SinkWorker};
 use crate::backoff::wait_until;
 use crate::causes::Causes;
@@ -39,7 +40,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 
 /// Starts the worker of a sink.
 pub(super) fn spawn(service: impl Service, pace: Pace, queue: Queue) -> SinkWorker {
-    let ends = (queue.force.clone(), queue.closed.clone());
+    let ends = Ends::of(&queue);
     start(ends, Worker::new(service, pace, queue).work())
 }
 
@@ -52,6 +53,8 @@ struct Worker<S> {
     queue: Queue,
     /// False when the queue is closed: nothing more comes in.
     is_open: bool,
+    /// True when nothing begins here any more: what is left goes to the heir.
+    is_leaving: bool,
     lanes: Lanes<Queued>,
     under_way: JoinSet<Outcome>,
     /// Batches that failed, by when they may be tried again.
@@ -97,6 +100,7 @@ impl<S: Service> Worker<S> {
             pace,
             queue,
             is_open: true,
+            is_leaving: false,
             lanes: Lanes::new(),
             under_way: JoinSet::new(),
             resting: BTreeMap::new(),
@@ -107,11 +111,19 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    async fn work(mut self) -> io::Result<()> {
+    async fn work(mut self) -> io::Result<End> {
+        let (_, none) = inheritance();
+        let inherited = std::mem::replace(&mut self.queue.inherited, none);
+        for delivery in inherited.get().await {
+            self.line_up(delivery);
+        }
         loop {
             let wait = self.begin();
             if self.is_done() {
-                return Ok(());
+                return Ok(End::Drained);
+            }
+            if self.is_leaving && self.under_way.is_empty() {
+                return self.leave().await;
             }
             match self.turn(wait).await {
                 Turn::Reopen => self.resume(),
@@ -131,7 +143,7 @@ impl<S: Service> Worker<S> {
     }
 
     async fn turn(&mut self, wait: Wait) -> Turn {
-        let is_receiving = self.is_open && self.lanes.len() < LOOKAHEAD;
+        let is_receiving = self.is_open && !self.is_leaving && self.lanes.len() < LOOKAHEAD;
         let rested = self.resting.keys().next().map(|(time, _)| *time);
         let due = match wait {
             Wait::Until(time) => Some(rested.map_or(time, |rested| rested.min(time))),
@@ -142,6 +154,7 @@ impl<S: Service> Worker<S> {
             biased;
             Ok(()) = self.queue.reopen.changed() => Turn::Reopen,
             Some(finished) = self.under_way.join_next() => Turn::Finished(Box::new(finished)),
+            () = self.queue.heir.named(), if !self.is_leaving && self.is_stuck() => Turn::Due,
             delivery = self.queue.deliveries.recv(), if is_receiving => Turn::Received(delivery),
             () = wait_until(due) => Turn::Due,
         }
@@ -161,8 +174,27 @@ impl<S: Service> Worker<S> {
         self.lanes.push(keys, Queued { delivery, since });
     }
 
+    /// True when something cannot be delivered now.
+    fn is_stuck(&self) -> bool {
+        !self.resting.is_empty() || self.breaker.allowed(Instant::now()) != Allowed::All
+    }
+
+    /// Leaves everything to the heir: first what was under way, of whose lanes nothing was taken behind it.
+    async fn leave(mut self) -> io::Result<End> {
+        let batches = self.resting.into_values().chain(self.rested);
+        let rest = batches.flat_map(Batch::into_deliveries);
+        let waiting = self.lanes.into_values().map(|queued| queued.delivery);
+        let rest: Vec<Delivery> = rest.chain(waiting).collect();
+        self.queue.leave(rest).await;
+        Ok(End::Drained)
+    }
+
     /// Begins as many attempts as may begin now.
     fn begin(&mut self) -> Wait {
+        self.is_leaving = self.is_leaving || (self.queue.heir.is_there() && self.is_stuck());
+        if self.is_leaving {
+            return Wait::Event;
+        }
         // What is in line goes into one batch with what came just before it.
         while self.is_open && self.lanes.len() < LOOKAHEAD {
             let Ok(delivery) = self.queue.deliveries.try_recv() else {

@@ -71,6 +71,12 @@ impl Receipt {
             settled,
         }
     }
+
+    /// The same, signed by none yet of so many sinks.
+    pub(crate) fn owed_by(mut self, sinks: usize) -> Self {
+        *self.outstanding.get_mut() = sinks;
+        self
+    }
 }
 
 impl Drop for Receipt {
@@ -95,6 +101,11 @@ impl Delivery {
             room: None,
             failing: None,
         }
+    }
+
+    /// The message and its receipt, to be given to other sinks instead; itself where they have it as well.
+    pub(crate) fn into_shipment(self) -> Result<Shipment, Self> {
+        Arc::try_unwrap(self.shipment).map_err(Self::new)
     }
 
     /// What to deliver.

@@ -65,6 +65,13 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Everything that waits, in the order in which it came.
+    pub(super) fn into_values(self) -> impl Iterator<Item = T> {
+        let mut items: Vec<(Id, Item<T>)> = self.items.into_iter().collect();
+        items.sort_unstable_by_key(|(id, _)| *id);
+        items.into_iter().map(|(_, item)| item.value)
+    }
+
     /// How many wait, ready or not.
     pub(super) fn len(&self) -> usize {
         self.items.len()

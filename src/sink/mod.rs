@@ -13,6 +13,7 @@ mod concurrent;
 mod delivery;
 mod file;
 mod gauge;
+mod heir;
 mod lanes;
 mod queue;
 mod refusal;
@@ -29,17 +30,20 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::settings::{Mistake, Settings, Size, nearest, unknown};
+use crate::settings::{Fingerprint, Mistake, Settings, Size, nearest, unknown};
 
 pub(crate) use body::Body;
 pub(crate) use concurrent::{Pace, Service};
 pub(crate) use delivery::{DeadLetter, Delivery, Receipt, Settled, Shipment};
 pub(crate) use gauge::{Gauge, Reading};
-pub(crate) use queue::{Counts, Orders, Queue, QueueLimit, SinkHandle, queue};
-pub(crate) use refusal::{DeadLetterConfig, OnRefusal, Otherwise};
+pub(crate) use heir::{HeirSwitch, Inheritance};
+pub(crate) use queue::{
+    Before, Counts, Orders, Queue, QueueLimit, SinkHandle, queue, queue_behind,
+};
+pub(crate) use refusal::{DeadLetterConfig, OnRefusal, Otherwise, RefusalRule, RefusalSwitch};
 pub(crate) use stdout::{Color, Format as StdoutFormat, Stdout};
 pub(crate) use trouble::Told;
-pub(crate) use worker::spawn;
+pub(crate) use worker::{spawn, start_behind};
 
 /// Every kind of sink. To add one: its file, its line here, its example in `config/`.
 const KINDS: &[(&str, Parse)] = &[
@@ -176,11 +180,14 @@ pub(crate) struct Config {
     pub queue: QueueLimit,
     /// The settings of its kind.
     pub kind: Box<dyn SinkConfig>,
+    /// What its table says, to compare it with what that says later.
+    pub fingerprint: Fingerprint,
 }
 
 impl Config {
     /// Reads one `[[sink]]` table; none where its kind is not known.
     pub(crate) fn read(mut settings: Settings) -> (Option<Self>, Vec<Mistake>) {
+        let fingerprint = settings.fingerprint(|_| false);
         let name = settings.required::<String>("name");
         let kind = settings.required::<String>("type");
         let default = QueueLimit::default();
@@ -210,6 +217,7 @@ impl Config {
             type_name,
             queue,
             kind,
+            fingerprint,
         });
         (config, mistakes)
     }

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 use super::gauge::{Failure, Gauge, State};
-use super::refusal::OnRefusal;
+use super::heir::{self, Heir, HeirSwitch, Inheritance, Inherited};
+use super::refusal::RefusalRule;
 use super::trouble::Told;
 
 /// How much may wait for a sink.
@@ -47,12 +48,30 @@ pub(crate) struct Queue {
     pub(super) name: Arc<str>,
     pub(super) deliveries: mpsc::Receiver<Delivery>,
     /// What becomes of an event that the sink refuses for good.
-    pub(super) on_refusal: OnRefusal,
+    pub(super) on_refusal: RefusalRule,
     /// Changes when files are to be opened anew and what was paused is to be tried again.
     pub(super) reopen: watch::Receiver<u64>,
     pub(super) counts: Arc<Counts>,
     pub(super) force: CancellationToken,
+    /// Cancelled when the worker has ended before its queue did.
     pub(super) closed: CancellationToken,
+    /// Cancelled when the worker has ended, whatever ended it.
+    pub(super) ended: CancellationToken,
+    /// Nothing is delivered before all of these are cancelled.
+    pub(super) after: Vec<CancellationToken>,
+    /// What is delivered first.
+    pub(super) inherited: Inherited,
+    /// Who gets what cannot be delivered.
+    pub(super) heir: Arc<Heir>,
+}
+
+/// What a queue takes over from those that its sink had before, under other configurations.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// What was done: it is counted on.
+    pub counts: Arc<Counts>,
+    /// Each is cancelled when a worker has ended that must have ended before anything is delivered.
+    pub ended: Vec<CancellationToken>,
 }
 
 /// The sending end of a sink's queue. Clones share it.
@@ -63,10 +82,13 @@ pub(crate) struct SinkHandle {
     room: Arc<Semaphore>,
     bytes: u32,
     pub(crate) counts: Arc<Counts>,
+    /// Cancelled when its worker has ended before the queue did: it will take nothing any more.
     pub(crate) closed: CancellationToken,
+    /// Cancelled when its worker has ended, whatever ended it.
+    pub(crate) ended: CancellationToken,
 }
 
-/// What a sink has done since it was started.
+/// What a sink has done since it was started, under whatever configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     accepted: AtomicU64,
@@ -202,13 +224,30 @@ pub(crate) struct Orders {
 pub(crate) fn queue(
     name: &str,
     limit: QueueLimit,
-    on_refusal: OnRefusal,
+    on_refusal: impl Into<RefusalRule>,
     orders: Orders,
 ) -> (SinkHandle, Queue) {
+    let (handle, queue, _) = queue_behind(name, limit, on_refusal, orders, Before::default());
+    (handle, queue)
+}
+
+/// A queue for the sink `name`, of which nothing is delivered until others have ended, and until it is known what it
+/// inherits.
+pub(crate) fn queue_behind(
+    name: &str,
+    limit: QueueLimit,
+    on_refusal: impl Into<RefusalRule>,
+    orders: Orders,
+    Before {
+        counts,
+        ended: after,
+    }: Before,
+) -> (SinkHandle, Queue, Inheritance) {
+    let (inheritance, inherited) = heir::inheritance();
     let (sender, deliveries) = mpsc::channel(limit.events);
     let closed = CancellationToken::new();
+    let ended = CancellationToken::new();
     let name: Arc<str> = name.into();
-    let counts = Arc::<Counts>::default();
     let bytes = u32::try_from(limit.bytes).unwrap_or(u32::MAX).max(1);
     let handle = SinkHandle {
         name: Arc::clone(&name),
@@ -217,17 +256,43 @@ pub(crate) fn queue(
         bytes,
         counts: Arc::clone(&counts),
         closed: closed.clone(),
+        ended: ended.clone(),
     };
     let queue = Queue {
         name,
         deliveries,
-        on_refusal,
+        on_refusal: on_refusal.into(),
         reopen: orders.reopen,
         counts,
         force: orders.force,
         closed,
+        ended,
+        after,
+        inherited,
+        heir: Arc::default(),
     };
-    (handle, queue)
+    (handle, queue, inheritance)
+}
+
+impl Queue {
+    /// Names who gets what cannot be delivered.
+    pub(crate) fn heir(&self) -> HeirSwitch {
+        self.heir.switch()
+    }
+
+    /// Takes everything out of it until it is closed, to be left to the heir with `rest` before it.
+    pub(super) async fn leave(&mut self, rest: impl IntoIterator<Item = Delivery>) {
+        let mut rest: Vec<Delivery> = rest.into_iter().map(heir::let_go).collect();
+        while let Some(delivery) = self.deliveries.recv().await {
+            rest.push(heir::let_go(delivery));
+        }
+        tracing::info!(
+            sink = &*self.name,
+            events = rest.len(),
+            "left to the new configuration of the sink: what could not be delivered by the old one"
+        );
+        self.heir.leave(rest);
+    }
 }
 
 impl SinkHandle {

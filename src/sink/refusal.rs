@@ -1,6 +1,6 @@
 //! What becomes of an event that nobody can deliver: undecodable, or refused for good.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use time::OffsetDateTime;
 
@@ -69,6 +69,47 @@ impl From<Otherwise> for OnRefusal {
             Otherwise::Hold => Self::Hold,
             Otherwise::Skip => Self::Skip,
         }
+    }
+}
+
+/// What becomes of an event that one sink refuses for good, by the configuration in force. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusalRule(Arc<Mutex<OnRefusal>>);
+
+/// Lets a configuration change the rule of a sink, for as long as the sink is there: it keeps nothing alive, above
+/// all not the queue of the dead letters.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusalSwitch(Weak<Mutex<OnRefusal>>);
+
+impl From<OnRefusal> for RefusalRule {
+    fn from(on_refusal: OnRefusal) -> Self {
+        Self(Arc::new(Mutex::new(on_refusal)))
+    }
+}
+
+impl RefusalRule {
+    /// What is to be done now.
+    pub(super) fn now(&self) -> OnRefusal {
+        let rule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rule.clone()
+    }
+
+    /// What changes it.
+    pub(crate) fn switch(&self) -> RefusalSwitch {
+        RefusalSwitch(Arc::downgrade(&self.0))
+    }
+}
+
+impl RefusalSwitch {
+    /// From now on `on_refusal` says what becomes of what the sink refuses.
+    pub(crate) fn set(&self, on_refusal: OnRefusal) {
+        let Some(rule) = self.0.upgrade() else { return };
+        let old = {
+            let mut rule = rule.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *rule, on_refusal)
+        };
+        // It may be the last hold on a queue; nobody waits for the lock meanwhile.
+        drop(old);
     }
 }
 

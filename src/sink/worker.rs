@@ -1,5 +1,6 @@
 //! The worker of a sink that takes one batch after the other, in the order of its queue.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::aside::Aside;
 use super::delivery::Delivery;
 use super::gauge::State;
+use super::heir::inheritance;
 use super::queue::Queue;
 use super::refusal::Held;
 use super::trouble::Trouble;
-use super::{DeliveryError, Progress, Sink, SinkWorker};
+use super::{DeliveryError, Progress, Sink, SinkConfig, SinkWorker};
 use crate::backoff::{Backoff, wait_until};
 use crate::causes::Causes;
 
@@ -25,30 +27,107 @@ const TEND: Duration = Duration::from_secs(1);
 
 /// Starts the worker of a sink: takes messages from its queue, in order, until each is accepted.
 pub(crate) fn spawn(sink: impl Sink, queue: Queue) -> SinkWorker {
-    let ends = (queue.force.clone(), queue.closed.clone());
+    let ends = Ends::of(&queue);
     let worker = Worker {
         sink,
         queue,
         trouble: Trouble::default(),
         aside: Aside::default(),
+        inherited: VecDeque::new(),
+        is_failing: false,
     };
     start(ends, worker.work())
 }
 
-/// Starts the task of a worker: `force` ends it, and when it has ended, its sink counts as closed.
+/// When a worker begins and ends, and who hears of its end.
+pub(super) struct Ends {
+    force: CancellationToken,
+    closed: CancellationToken,
+    ended: CancellationToken,
+    after: Vec<CancellationToken>,
+}
+
+/// How a worker ended that was not forced to.
+pub(super) enum End {
+    /// Its queue is closed, and everything in it is settled.
+    Drained,
+    /// The sink takes nothing any more.
+    Closed,
+}
+
+impl Ends {
+    pub(super) fn of(queue: &Queue) -> Self {
+        Self {
+            force: queue.force.clone(),
+            closed: queue.closed.clone(),
+            ended: queue.ended.clone(),
+            after: queue.after.clone(),
+        }
+    }
+}
+
+/// Starts the task of a worker: `force` ends it, and when it has ended before its queue, its sink counts as closed.
 pub(super) fn start(
-    (force, closed): (CancellationToken, CancellationToken),
-    work: impl Future<Output = io::Result<()>> + Send + 'static,
+    ends: Ends,
+    work: impl Future<Output = io::Result<End>> + Send + 'static,
 ) -> SinkWorker {
     #[expect(
         clippy::disallowed_methods,
         reason = "one of the places where tasks start: a worker per sink"
     )]
     tokio::spawn(async move {
+        let Ends {
+            force,
+            closed,
+            ended,
+            after,
+        } = ends;
         // However it ends, a panic included.
-        let _closed = closed.drop_guard();
-        force.run_until_cancelled(work).await.unwrap_or(Ok(()))
+        let _ended = ended.drop_guard();
+        let closed = closed.drop_guard();
+        let work = async {
+            all_cancelled(&after).await;
+            work.await
+        };
+        let end = force.run_until_cancelled(work).await;
+        if let Some(Ok(End::Drained)) = end {
+            closed.disarm();
+        }
+        end.map_or(Ok(()), |end| end.map(drop))
     })
+}
+
+/// Opens a sink and starts its worker when those have ended that must end before: they may have open what it is to
+/// open. A sink that cannot be opened then counts as closed.
+pub(crate) fn start_behind(kind: Box<dyn SinkConfig>, queue: Queue) -> SinkWorker {
+    let ends = Ends::of(&queue);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one of the places where tasks start: a worker per sink"
+    )]
+    tokio::spawn(async move {
+        let ended = ends.ended.drop_guard();
+        let closed = ends.closed.drop_guard();
+        let opened = async {
+            all_cancelled(&ends.after).await;
+            // A file system may keep us waiting.
+            let opening = tokio::task::spawn_blocking(move || kind.start(queue));
+            opening.await.map_err(io::Error::other)?
+        };
+        let Some(opened) = ends.force.run_until_cancelled(opened).await else {
+            return Ok(());
+        };
+        let worker = opened?;
+        ended.disarm();
+        closed.disarm();
+        worker.await.map_err(io::Error::other)?
+    })
+}
+
+async fn all_cancelled(tokens: &[CancellationToken]) {
+    for token in tokens {
+        token.cancelled().await;
+    }
 }
 
 struct Worker<S> {
@@ -57,6 +136,10 @@ struct Worker<S> {
     trouble: Trouble,
     /// What waits behind refused deliveries.
     aside: Aside,
+    /// What comes before what is in the queue.
+    inherited: VecDeque<Delivery>,
+    /// True when the last attempt has failed.
+    is_failing: bool,
 }
 
 enum Turn {
@@ -68,11 +151,18 @@ enum Turn {
 }
 
 impl<S: Sink> Worker<S> {
-    async fn work(mut self) -> io::Result<()> {
+    async fn work(mut self) -> io::Result<End> {
+        let (_, none) = inheritance();
+        let inherited = std::mem::replace(&mut self.queue.inherited, none);
+        self.inherited = inherited.get().await.into();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let is_stuck = !batch.is_empty() || !self.aside.is_empty();
+            if is_stuck && self.queue.heir.is_there() {
+                return self.leave(batch).await;
+            }
             let delivered = match self.turn(&mut batch).await {
-                Turn::Over => return self.sink.close().await,
+                Turn::Over => return self.sink.close().await.map(|()| End::Drained),
                 Turn::Reopen => {
                     self.reopen().await;
                     Ok(())
@@ -81,7 +171,7 @@ impl<S: Sink> Worker<S> {
                     self.sink.tend().await;
                     Ok(())
                 }
-                Turn::Due => self.deliver_held().await,
+                Turn::Due => self.deliver_held(&mut batch).await,
                 Turn::Received => {
                     self.aside.follow(&mut batch);
                     self.deliver_all(&mut batch).await
@@ -90,7 +180,7 @@ impl<S: Sink> Worker<S> {
             match delivered {
                 Ok(()) => {}
                 Err(DeliveryError::Failed(error)) => return Err(error),
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(End::Closed),
             }
         }
     }
@@ -98,13 +188,22 @@ impl<S: Sink> Worker<S> {
     /// What is next; what was received is in `batch`. While deliveries are held, it is never over.
     async fn turn(&mut self, batch: &mut Vec<Delivery>) -> Turn {
         let Queue {
-            deliveries, reopen, ..
+            deliveries,
+            reopen,
+            heir,
+            ..
         } = &mut self.queue;
+        if !self.inherited.is_empty() {
+            let count = self.inherited.len().min(BATCH);
+            batch.extend(self.inherited.drain(..count));
+            return Turn::Received;
+        }
         let due = self.aside.due();
         let is_ended = deliveries.is_closed() && deliveries.is_empty();
         tokio::select! {
             biased;
             Ok(()) = reopen.changed() => Turn::Reopen,
+            () = heir.named(), if due.is_some() => Turn::Idle,
             () = wait_until(due) => Turn::Due,
             count = deliveries.recv_many(batch, BATCH), if !is_ended || due.is_none() => match count {
                 0 if due.is_none() => Turn::Over,
@@ -121,28 +220,45 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Tries a partition again that waits behind a refused delivery.
-    async fn deliver_held(&mut self) -> Result<(), DeliveryError> {
-        let Some((partition, mut batch)) = self.aside.take(Instant::now(), BATCH) else {
+    async fn deliver_held(&mut self, batch: &mut Vec<Delivery>) -> Result<(), DeliveryError> {
+        let Some((partition, held)) = self.aside.take(Instant::now(), BATCH) else {
             return Ok(());
         };
+        *batch = held;
         self.queue.counts.add_retried();
-        self.deliver_all(&mut batch).await?;
+        self.deliver_all(batch).await?;
+        if !batch.is_empty() {
+            return Ok(());
+        }
         if let Some(mut trouble) = self.aside.done(&partition, Instant::now()) {
             trouble.over(&self.queue.name);
         }
         Ok(())
     }
 
-    /// Delivers a batch, trying again for as long as it takes, until the sink has closed or failed.
+    /// Leaves everything to the heir, `batch` first.
+    async fn leave(mut self, batch: Vec<Delivery>) -> io::Result<End> {
+        let rest = batch.into_iter().chain(self.aside.take_all());
+        let rest: Vec<Delivery> = rest.chain(self.inherited.drain(..)).collect();
+        self.queue.leave(rest).await;
+        self.sink.close().await.map(|()| End::Drained)
+    }
+
+    /// Delivers a batch, trying again for as long as it takes, until the sink has closed or failed. What fails while
+    /// there is an heir stays in the batch.
     async fn deliver_all(&mut self, batch: &mut Vec<Delivery>) -> Result<(), DeliveryError> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
         while !batch.is_empty() {
+            if self.is_failing && self.queue.heir.is_there() {
+                return Ok(());
+            }
             let Progress { accepted, error } = self.sink.deliver(batch).await;
             batch.drain(..accepted).for_each(Delivery::accept);
             self.queue.counts.add_accepted(accepted);
             if accepted > 0 {
                 backoff.reset();
             }
+            self.is_failing = false;
             match error {
                 None => {
                     self.queue.counts.works();
@@ -173,6 +289,7 @@ impl<S: Sink> Worker<S> {
             counts,
             ..
         } = &self.queue;
+        let on_refusal = on_refusal.now();
         let settled = on_refusal.settle(refused, name, reason, counts).await;
         let Err(Held { delivery, reason }) = settled else {
             return;
@@ -190,6 +307,7 @@ impl<S: Sink> Worker<S> {
 
     /// Waits before the next attempt, at most until files are to be opened anew.
     async fn wait(&mut self, reason: &str, error: &DeliveryError, backoff: &mut Backoff) {
+        self.is_failing = true;
         self.queue.counts.add_failed(reason);
         let drawn = backoff.next_delay(fastrand::f64());
         let delay = error.delay(drawn);
@@ -201,6 +319,7 @@ impl<S: Sink> Worker<S> {
         tokio::select! {
             () = wait_until(delay.and_then(|delay| Instant::now().checked_add(delay))) => {}
             Ok(()) = self.queue.reopen.changed() => self.reopen().await,
+            () = self.queue.heir.named() => {}
         }
         self.queue.counts.set_state(State::Delivering);
         self.queue.counts.add_retried();

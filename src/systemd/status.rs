@@ -114,10 +114,7 @@ mod tests {
             sequence_number: SequenceNumber(events - 1),
             enqueued_time: NOW,
         };
-        standing.received(
-            first.sequence_number,
-            Some(LastEnqueued { mark, as_of: NOW }),
-        );
+        standing.received(first, Some(LastEnqueued { mark, as_of: NOW }));
         standing.took_in(first);
         standing
     }

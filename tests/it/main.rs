@@ -70,6 +70,9 @@ mod print;
 mod reconnect;
 /// `redrive`: dead letters out of a file, to the real sink, and on from where it was stopped.
 mod redrive;
+/// The configuration is read again while the daemon runs.
+#[cfg(feature = "emulator")]
+mod reload;
 /// `replay`: a stretch of the hub once more, beside the daemon.
 #[cfg(feature = "emulator")]
 mod replay;

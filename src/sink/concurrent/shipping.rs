@@ -10,7 +10,7 @@ use super::super::DeliveryError;
 use super::super::delivery::Delivery;
 use super::super::lanes::{self, Key};
 use super::super::queue::{Counts, Queue};
-use super::super::refusal::{Held, OnRefusal};
+use super::super::refusal::{Held, OnRefusal, RefusalRule};
 use super::pace::Order;
 use super::{Pace, Service, keys};
 use crate::backoff::Backoff;
@@ -21,7 +21,7 @@ use crate::causes::Causes;
 pub(super) struct Shipping<S> {
     service: S,
     name: Arc<str>,
-    on_refusal: OnRefusal,
+    on_refusal: RefusalRule,
     counts: Arc<Counts>,
     order: Order,
     /// A message that has failed for that long counts as refused.
@@ -69,6 +69,11 @@ impl Batch {
             staying: 0,
             blocked: HashSet::new(),
         }
+    }
+
+    /// Its messages, which nobody delivers here any more.
+    pub(super) fn into_deliveries(self) -> VecDeque<Delivery> {
+        self.deliveries
     }
 
     /// How long it rests after a failure.
@@ -136,16 +141,13 @@ impl Batch {
 
 impl<S: Service> Shipping<S> {
     pub(super) fn new(service: S, queue: &Queue, pace: &Pace) -> Self {
-        let on_refusal = queue.on_refusal.clone();
-        // What is held when it is refused is tried again either way.
-        let is_held = matches!(on_refusal, OnRefusal::Hold);
         Self {
             service,
             name: Arc::clone(&queue.name),
-            on_refusal,
+            on_refusal: queue.on_refusal.clone(),
             counts: Arc::clone(&queue.counts),
             order: pace.order,
-            give_up: pace.retry.give_up.filter(|_| !is_held),
+            give_up: pace.retry.give_up,
         }
     }
 
@@ -225,14 +227,16 @@ impl<S: Service> Shipping<S> {
                 .give_up
                 .zip(failing)
                 .is_some_and(|(give_up, failing)| now - failing >= give_up)
+            // What is held when it is refused is tried again either way.
+            && !matches!(self.on_refusal.now(), OnRefusal::Hold)
     }
 
     /// The next message of `batch` was refused: what becomes of it, the configuration says. Returns why
     /// it is held, where it is.
     async fn refuse(&self, batch: &mut Batch, reason: String) -> Option<DeliveryError> {
         let refused = batch.take(1).next()?;
-        let settled = self
-            .on_refusal
+        let on_refusal = self.on_refusal.now();
+        let settled = on_refusal
             .settle(refused, &self.name, reason, &self.counts)
             .await;
         let Err(Held { delivery, reason }) = settled else {
