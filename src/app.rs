@@ -612,6 +612,7 @@ mod tests {
     use crate::config;
     use crate::emulator::{Emulator, Options};
     use crate::event::SequenceNumber;
+    use crate::http::Watched;
     use crate::standing::{LinkState, Snapshot};
 
     /// A daemon that reads this hub from its beginning into a file.
@@ -679,6 +680,117 @@ mod tests {
         let ended = LinkState::Ended { reason: None };
         for one in standings.snapshot() {
             assert_eq!(one.link.state, ended, "{}", one.partition);
+        }
+    }
+
+    const CREATE: &[u8] = br#"{"MessageName":"Create"}"#;
+
+    /// Creations go to a file, nothing else does, and there are dead letters.
+    fn app_with_routes(emulator: &Emulator, folder: &std::path::Path, shutdown: &Shutdown) -> App {
+        let sink = |name: &str| {
+            let folder = folder.display();
+            format!(
+                "[[sink]]\nname = \"{name}\"\ntype = \"file\"\ndirectory = \"{folder}/{name}\"\n"
+            )
+        };
+        let text = format!(
+            "[[hub]]\nconnection_string = \"{}\"\n[dead_letter]\nsink = \"dead\"\n{}{}\
+             [[route]]\nmessage = \"Create\"\nsinks = [\"out\"]\n\
+             [[route]]\ndefault = true\nsinks = []\n",
+            emulator.connection_string(),
+            sink("out"),
+            sink("dead"),
+        );
+        let path = folder.join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        App::new(
+            config::load(&path, []).unwrap(),
+            AtStart::Fail,
+            shutdown.clone(),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_prometheus_is_told_is_what_has_happened() {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        for body in [CREATE, br#"{"MessageName":"Update"}"#, b"?", CREATE] {
+            emulator.append_body(0, body).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let shutdown = Shutdown::new(Duration::from_secs(5));
+        let app = app_with_routes(&emulator, folder.path(), &shutdown);
+        let vitals = Arc::clone(app.vitals());
+        let standings = vitals.standings();
+        let told = || vitals.metrics(None).unwrap().1;
+        let before = told();
+        assert!(
+            !before.contains("partition=") && !before.contains("sink="),
+            "{before}"
+        );
+        let delivered = async |number: i64| {
+            let is_done = |one: &Snapshot| {
+                one.completed == Some(SequenceNumber(number)) && one.checkpoints.written > 0
+            };
+            while !standings.snapshot().first().is_some_and(is_done) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let meanwhile = async {
+            delivered(3).await;
+            emulator.drop_connections();
+            emulator.append_body(0, CREATE).unwrap();
+            delivered(4).await;
+            let running = told();
+            shutdown.stop();
+            running
+        };
+        let meanwhile = timeout(Duration::from_secs(30), meanwhile);
+        let (summary, running) = tokio::join!(app.run(|_| ()), meanwhile);
+        assert_eq!(summary.unwrap().received, 5);
+        let (running, ended) = (running.unwrap(), told());
+        let source = Arc::clone(&standings.snapshot()[0].source);
+        let partition = format!(
+            "{{namespace=\"{}\",eventhub=\"{}\",consumer_group=\"$Default\",partition=\"0\"",
+            source.namespace, source.event_hub
+        );
+        let says = |text: &str, line: &str| {
+            let line = line.replace("{0", &partition);
+            assert!(
+                text.contains(&format!("\ndataverse_listener_{line}\n")),
+                "{line} is not in {text}"
+            );
+        };
+        says(&running, "sink_state{sink=\"out\",state=\"delivering\"} 1");
+        says(&ended, "sink_state{sink=\"out\",state=\"closed\"} 1");
+        says(&running, "partition_link_up{0} 1");
+        says(&ended, "partition_link_up{0} 0");
+        for line in [
+            "partition_events_behind{0} 0",
+            "partition_behind_seconds{0} 0.0",
+            "partition_received_sequence_number{0} 4",
+            "partition_completed_sequence_number{0} 4",
+            "partition_last_enqueued_sequence_number{0} 4",
+            "partition_events_received_total{0} 5",
+            "partition_in_flight_events{0} 0",
+            "partition_in_flight_bytes{0} 0",
+            "partition_reconnects_total{0} 1",
+            "partition_link_losses_total{0,reason=\"connection_lost\"} 1",
+            "partition_link_losses_total{0,reason=\"stolen\"} 0",
+            "partition_checkpoint_failures_total{0} 0",
+            "events_decoded_total{format=\"json\",outcome=\"context\"} 4",
+            "events_decoded_total{format=\"unknown\",outcome=\"failure\"} 1",
+            "events_unrouted_total 1",
+            "events_undeliverable_total{outcome=\"dead_lettered\"} 1",
+            "sink_events_delivered_total{sink=\"out\"} 3",
+            "sink_events_delivered_total{sink=\"dead\"} 1",
+            "sink_attempts_failed_total{sink=\"out\"} 0",
+            "sink_attempt_duration_seconds_count{sink=\"dead\"} 1",
+            "sink_queue_events{sink=\"out\"} 0",
+            "sink_queue_bytes{sink=\"out\"} 0",
+            "sink_state{sink=\"out\",state=\"paused\"} 0",
+        ] {
+            says(&running, line);
+            says(&ended, line);
         }
     }
 }

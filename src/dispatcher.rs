@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ack::Ticket;
+use crate::context::WireFormat;
 use crate::duplicates::{Duplicates, Verdict};
 use crate::message::{Content, Message};
 use crate::route::{Routed, Routes};
@@ -65,13 +66,29 @@ pub(crate) enum Dispatched {
 /// What has passed a [`Dispatcher`] since it was made.
 #[derive(Debug, Default)]
 struct Counts {
-    received: AtomicU64,
-    undecodable: AtomicU64,
+    /// By format, and by whether there is a context.
+    decoded: [[AtomicU64; 2]; FORMATS.len()],
     unrouted: AtomicU64,
     dead_lettered: AtomicU64,
     skipped: AtomicU64,
+    held: AtomicU64,
     /// When it was last told that an event was given up.
     told: Told,
+}
+
+/// The formats that bodies are counted by; the last are those that have none.
+const FORMATS: [Option<WireFormat>; 3] = [Some(WireFormat::Json), Some(WireFormat::Xml), None];
+
+impl Counts {
+    fn add(&self, content: &Content) {
+        let (format, is_context) = match content {
+            Content::Context { decoded, .. } => (Some(decoded.format), true),
+            Content::Undecodable { format, .. } => (*format, false),
+        };
+        let place = FORMATS.iter().position(|known| *known == format);
+        let place = place.unwrap_or(FORMATS.len() - 1);
+        self.decoded[place][usize::from(is_context)].fetch_add(1, Relaxed);
+    }
 }
 
 impl Dispatcher {
@@ -188,6 +205,7 @@ impl Dispatcher {
                 Dispatched::Done
             }
             OnRefusal::Hold => {
+                self.counts.held.fetch_add(1, Relaxed);
                 tracing::error!(%partition, sequence_number = %number, %reason, "partition held by an event that nobody takes: give [dead_letter] a sink, let a route take it with undecodable = true, or set otherwise = \"skip\"");
                 Dispatched::Held(Delivery::new(shipment))
             }
@@ -196,9 +214,8 @@ impl Dispatcher {
 
     fn count(&self, message: &Message) {
         let Message { event, content, .. } = message;
-        self.counts.received.fetch_add(1, Relaxed);
+        self.counts.add(content);
         if let Content::Undecodable { reason, .. } = content {
-            self.counts.undecodable.fetch_add(1, Relaxed);
             tracing::debug!(partition = %event.partition, sequence_number = %event.sequence_number, %reason, "undecodable event");
         }
     }
@@ -232,14 +249,42 @@ impl Dispatcher {
 }
 
 impl Tally {
+    /// Events by their format, where they have one, and by whether they could be decoded.
+    pub(crate) fn decoded(&self) -> impl Iterator<Item = (Option<WireFormat>, bool, u64)> {
+        let cells = FORMATS.iter().zip(&self.counts.decoded);
+        cells.flat_map(|(format, counts)| {
+            [true, false].map(|is_context| {
+                let count = counts[usize::from(is_context)].load(Relaxed);
+                (*format, is_context, count)
+            })
+        })
+    }
+
+    /// Events that cannot be decoded and that no route takes, by what became of them.
+    pub(crate) fn undeliverable(&self) -> [(&'static str, u64); 3] {
+        let Counts {
+            dead_lettered,
+            skipped,
+            held,
+            ..
+        } = &*self.counts;
+        let outcomes = [
+            ("dead_lettered", dead_lettered),
+            ("skipped", skipped),
+            ("held", held),
+        ];
+        outcomes.map(|(outcome, count)| (outcome, count.load(Relaxed)))
+    }
+
     /// Events received, whatever became of them.
     pub(crate) fn received(&self) -> u64 {
-        self.counts.received.load(Relaxed)
+        self.decoded().map(|(_, _, count)| count).sum()
     }
 
     /// Events whose body could not be decoded.
     pub(crate) fn undecodable(&self) -> u64 {
-        self.counts.undecodable.load(Relaxed)
+        let failures = self.decoded().filter(|(_, is_context, _)| !is_context);
+        failures.map(|(_, _, count)| count).sum()
     }
 
     /// Events that no route matched: completed without a delivery.

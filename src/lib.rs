@@ -26,6 +26,7 @@
 //! | [`partition`] | the loop: receive, decode, dispatch, complete, checkpoint |
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
 //! | [`budget`] | bytes that all partitions may hold together |
+//! | [`metrics`] | what Prometheus is told of all this |
 //! | [`standing`] | how each partition stands: what was received and delivered, how far behind, how its link does |
 //! | [`health`] | whether every partition makes progress, told from how they stand |
 //! | [`event`] | what Event Hubs hands over |
@@ -93,6 +94,7 @@ pub mod event;
 mod health;
 mod http;
 mod message;
+mod metrics;
 mod partition;
 mod pretty;
 pub mod receiver;

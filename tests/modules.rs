@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "event",
             "health",
             "http",
+            "metrics",
             "partition",
             "receiver",
             "replay",
@@ -95,7 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("decoder", &["context"]),
     (
         "dispatcher",
-        &["ack", "duplicates", "message", "route", "sink"],
+        &["ack", "context", "duplicates", "message", "route", "sink"],
     ),
     (
         "duplicates",
@@ -110,6 +111,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["event", "health", "settings", "standing", "status"],
     ),
     ("message", &["context", "decoder", "event", "settings"]),
+    ("metrics", &["context", "dispatcher", "sink", "standing"]),
     (
         "partition",
         &[
@@ -175,6 +177,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("serde_amqp", &["emulator", "receiver", "simulator"]),
     ("azure_core", &["receiver"]),
     ("azure_identity", &["receiver"]),
+    ("procfs", &["metrics"]),
+    ("prometheus_client", &["metrics", "sink"]),
     ("reqwest", &["receiver", "sink"]),
     ("tokio_rustls", &["receiver", "sink", "tls"]),
     ("sd_notify", &["systemd"]),

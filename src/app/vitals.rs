@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use crate::dispatcher::Tally;
 use crate::health::{self, Health, Phase, Report};
 use crate::http::Watched;
+use crate::metrics::{Form, Metrics};
 use crate::shutdown::Shutdown;
 use crate::sink::Gauge;
 use crate::standing::Standings;
@@ -23,6 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Vitals {
     standings: Arc<Standings>,
+    metrics: Metrics,
     shutdown: Shutdown,
     begun: Instant,
     started_at: OffsetDateTime,
@@ -45,8 +48,10 @@ struct State {
 
 impl Vitals {
     pub(super) fn new(config: health::Config, shutdown: Shutdown) -> Self {
+        let standings = Arc::<Standings>::default();
         Self {
-            standings: Arc::default(),
+            metrics: Metrics::new(Arc::clone(&standings)),
+            standings,
             shutdown,
             begun: Instant::now(),
             started_at: OffsetDateTime::now_utc(),
@@ -70,6 +75,7 @@ impl Vitals {
 
     /// There are sinks, or others than before, and from now on events go to them.
     pub(super) fn delivers(&self, tally: Tally, gauges: Vec<Gauge>) {
+        self.metrics.follow(tally.clone(), gauges.clone());
         let deliveries = self.deliveries.write();
         *deliveries.unwrap_or_else(PoisonError::into_inner) = Some(Deliveries { tally, gauges });
     }
@@ -111,6 +117,11 @@ impl Vitals {
 }
 
 impl Watched for Vitals {
+    fn metrics(&self, accept: Option<&str>) -> Result<(&'static str, String), fmt::Error> {
+        let form = Form::of_accept(accept);
+        Ok((form.content_type(), self.metrics.encode(form)?))
+    }
+
     fn report(&self) -> Report {
         self.report()
     }

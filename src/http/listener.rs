@@ -124,7 +124,7 @@ impl Listener {
 
     /// Answers for as long as somebody waits for it. Dropped, it ends every connection.
     pub(crate) async fn serve(self, daemon: Arc<dyn Watched>) -> Infallible {
-        let mut connections = Connections::new(router(daemon, None));
+        let mut connections = Connections::new(router(daemon));
         let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {

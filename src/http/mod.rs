@@ -11,6 +11,8 @@ mod listener;
 mod probe;
 mod router;
 
+use std::fmt;
+
 use crate::health::Report;
 use crate::status::Status;
 
@@ -26,6 +28,12 @@ pub(crate) trait Watched: Send + Sync + 'static {
 
     /// How everything stands, as a document.
     fn status(&self) -> Status;
+
+    /// The text of its metrics in the form that a value of `Accept` asks for, with the content type of that.
+    ///
+    /// # Errors
+    /// When a value has no form as text: a fault of this program.
+    fn metrics(&self, accept: Option<&str>) -> Result<(&'static str, String), fmt::Error>;
 }
 
 #[cfg(test)]

@@ -12,30 +12,19 @@ use axum::routing::get;
 use super::Watched;
 use super::probe::Probe;
 
-/// Makes the text of `/metrics`, with its content type, in the form that a value of `Accept` asks for.
-pub(super) type Metrics = Arc<dyn Fn(Option<&str>) -> (String, String) + Send + Sync>;
-
 type Daemon = Arc<dyn Watched>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The pages of a daemon. Without `metrics` there is no `/metrics`.
-pub(super) fn router(daemon: Daemon, metrics: Option<Metrics>) -> Router {
-    let mut pages = Router::new()
+/// The pages of a daemon.
+pub(super) fn router(daemon: Daemon) -> Router {
+    Router::new()
         .route("/livez", get(livez))
         .route("/healthz", get(livez))
         .route("/readyz", get(readyz))
         .route("/startupz", get(startupz))
-        .route("/status", get(status));
-    if let Some(metrics) = metrics {
-        let page = async move |headers: HeaderMap| {
-            let accept = headers.get(header::ACCEPT);
-            let (content_type, text) = metrics(accept.and_then(|accept| accept.to_str().ok()));
-            page(StatusCode::OK, &content_type, text)
-        };
-        pages = pages.route("/metrics", get(page));
-    }
-    pages
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .with_state(daemon)
@@ -85,8 +74,20 @@ async fn status(State(daemon): State<Daemon>) -> Response {
     }
 }
 
+async fn metrics(State(daemon): State<Daemon>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    match daemon.metrics(accept.and_then(|accept| accept.to_str().ok())) {
+        Ok((content_type, text)) => page(StatusCode::OK, content_type, text),
+        Err(error) => {
+            let text = format!("the metrics cannot be written as text: {error}\n");
+            page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text)
+        }
+    }
+}
+
 async fn not_found() -> Response {
-    let text = "there is no such page; there are /livez, /readyz, /startupz and /status\n";
+    let text =
+        "there is no such page; there are /livez, /readyz, /startupz, /status and /metrics\n";
     page(StatusCode::NOT_FOUND, TEXT, text.to_owned())
 }
 

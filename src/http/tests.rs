@@ -15,7 +15,6 @@ use tokio::time::{Instant, timeout};
 use super::client::Answer;
 use super::config::Listen;
 use super::listener::Listener;
-use super::router::{Metrics, router};
 use super::*;
 use crate::health::Phase;
 use crate::status::Totals;
@@ -24,6 +23,13 @@ use crate::status::Totals;
 struct MadeUp(Phase);
 
 impl Watched for MadeUp {
+    fn metrics(&self, accept: Option<&str>) -> Result<(&'static str, String), fmt::Error> {
+        match accept {
+            Some("nothing") => Err(fmt::Error),
+            accept => Ok(("text/x", format!("{accept:?}\n"))),
+        }
+    }
+
     fn report(&self) -> Report {
         Report {
             phase: self.0,
@@ -94,9 +100,9 @@ async fn pages_are_found_and_nothing_else_is() {
             "\r\n\r\nstarting\n",
         ),
         ("GET /status", "200 OK", "}\n"),
-        ("GET /metrics", "404 Not Found", "/status\n"),
-        ("GET /livez/", "404 Not Found", "/status\n"),
-        ("GET /../../etc/passwd", "404 Not Found", "/status\n"),
+        ("GET /metrics", "200 OK", "\r\n\r\nNone\n"),
+        ("GET /livez/", "404 Not Found", "/metrics\n"),
+        ("GET /../../etc/passwd", "404 Not Found", "/metrics\n"),
         (
             "POST /livez",
             "405 Method Not Allowed",
@@ -148,22 +154,16 @@ async fn what_is_no_request_is_refused() {
 
 #[tokio::test]
 async fn the_text_of_metrics_is_in_the_form_that_was_asked_for() {
-    let metrics: Metrics = Arc::new(|accept| ("text/x".to_owned(), format!("{accept:?}\n")));
-    let pages = router(Arc::new(MadeUp(Phase::Running)), Some(metrics));
-    let (near, far) = tokio::io::duplex(1024);
-    let served = listener::exchange(far, pages);
-    let asked = async {
-        let mut near = near;
-        near.write_all(b"GET /metrics HTTP/1.1\r\naccept: a/b\r\n\r\n")
-            .await
-            .unwrap();
-        let mut answer = String::new();
-        near.read_to_string(&mut answer).await.unwrap();
-        answer
+    let (_serving, endpoint) = serve(Phase::Running).await;
+    let ask = async |accept| {
+        let request = format!("GET /metrics HTTP/1.1\r\naccept: {accept}\r\n\r\n");
+        say(&endpoint, &request).await
     };
-    let ((), answer) = tokio::join!(served, asked);
+    let answer = ask("a/b").await;
     assert!(answer.contains("content-type: text/x\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nSome(\"a/b\")\n"), "{answer}");
+    let answer = ask("nothing").await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

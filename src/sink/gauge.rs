@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::histogram::Histogram;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,8 @@ pub(crate) struct Failure {
 }
 
 impl State {
-    const ALL: [Self; 6] = [
+    /// All there are.
+    pub(crate) const ALL: [Self; 6] = [
         Self::Delivering,
         Self::Retrying,
         Self::Waiting,
@@ -126,6 +128,11 @@ impl Gauge {
             limit: self.limit,
             last_failure: counts.last_failure(),
         }
+    }
+
+    /// How long attempts took, in seconds.
+    pub(crate) fn attempts(&self) -> &Histogram {
+        self.counts.attempts.histogram()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod aside;
+mod attempts;
 mod body;
 mod breaker;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use crate::settings::{Fingerprint, Mistake, Settings, Size, nearest, unknown};
 pub(crate) use body::Body;
 pub(crate) use concurrent::{Pace, Service};
 pub(crate) use delivery::{DeadLetter, Delivery, Receipt, Settled, Shipment};
-pub(crate) use gauge::{Gauge, Reading};
+pub(crate) use gauge::{Gauge, Reading, State as SinkState};
 pub(crate) use heir::{HeirSwitch, Inheritance};
 pub(crate) use queue::{
     Before, Counts, Orders, Queue, QueueLimit, SinkHandle, queue, queue_behind,

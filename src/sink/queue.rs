@@ -8,6 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::attempts::Attempts;
 use super::delivery::Delivery;
 use super::gauge::{Failure, Gauge, State};
 use super::heir::{self, Heir, HeirSwitch, Inheritance, Inherited};
@@ -102,6 +103,8 @@ pub(crate) struct Counts {
     /// A [`State`].
     state: AtomicU8,
     last_failure: Mutex<Option<Failure>>,
+    /// How long attempts took.
+    pub(super) attempts: Attempts,
     /// When it was last told that an event was refused.
     pub(super) told: Told,
 }

@@ -252,7 +252,9 @@ impl<S: Sink> Worker<S> {
             if self.is_failing && self.queue.heir.is_there() {
                 return Ok(());
             }
+            let begun = Instant::now();
             let Progress { accepted, error } = self.sink.deliver(batch).await;
+            self.queue.counts.attempts.add(begun.elapsed());
             batch.drain(..accepted).for_each(Delivery::accept);
             self.queue.counts.add_accepted(accepted);
             if accepted > 0 {

@@ -178,6 +178,7 @@ impl<S: Service> Shipping<S> {
             }
             let begun = Instant::now();
             let result = self.service.attempt(next).await;
+            self.counts.attempts.add(begun.elapsed());
             if matches!(result, Ok(()) | Err(DeliveryError::Refused(_))) {
                 *answered = Some(begun.elapsed());
             }
