@@ -213,7 +213,7 @@ pub(crate) struct Unread {
     /// How many there are.
     pub count: u32,
     /// What reads them.
-    pub read: fn(&Unread) -> Vec<Property>,
+    pub read: fn(&Self) -> Vec<Property>,
 }
 
 impl Properties {

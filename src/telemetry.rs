@@ -75,6 +75,9 @@ impl FromStr for Filter {
     }
 }
 
+/// What the daemon logs where nobody says otherwise.
+pub(crate) const LEVEL: &str = "info";
+
 impl Config {
     /// Reads the `[log]` table.
     pub(crate) fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
@@ -82,6 +85,8 @@ impl Config {
             level: settings.parsed("level"),
             format: settings.choice("format"),
         };
+        settings.in_force("level", &LEVEL.to_owned());
+        settings.in_force("format", &"auto".to_owned());
         (config, settings.finish())
     }
 

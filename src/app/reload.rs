@@ -49,7 +49,14 @@ pub(super) struct Reloads {
 }
 
 /// Tables that count from the start to the end of the process.
-const LASTING: [&str; 4] = ["hub", "checkpoint", "delivery", "duplicates"];
+const LASTING: [&str; 6] = [
+    "hub",
+    "checkpoint",
+    "delivery",
+    "duplicates",
+    "health",
+    "http",
+];
 
 /// What came of a reload.
 enum Outcome {

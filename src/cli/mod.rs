@@ -105,7 +105,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage(&error, &arguments),
     };
     let default = match cli.command {
-        Command::Run(_) => "info",
+        Command::Run(_) => telemetry::LEVEL,
         #[cfg(feature = "emulator")]
         Command::Emulator(_) => "info",
         _ => "warn",

@@ -46,7 +46,7 @@ impl Config {
     pub(crate) fn read(mut settings: Settings) -> (Self, Vec<Mistake>) {
         let is_given = settings.has("listen");
         let config = Self {
-            listen: settings.parsed("listen").unwrap_or(DEFAULT),
+            listen: settings.parsed_or("listen", DEFAULT),
             is_given,
         };
         (config, settings.finish())

@@ -21,6 +21,9 @@ const TABLES: &[(&str, &str)] = &[
     ("checkpoint", "/$defs/checkpoint"),
     ("dead_letter", "/$defs/dead_letter"),
     ("duplicates", "/$defs/duplicates"),
+    ("health", "/$defs/health"),
+    ("http", "/$defs/http"),
+    ("log", "/$defs/log"),
     ("sink[0]", "/$defs/sink_stdout"),
     ("sink[1]", "/$defs/sink_file"),
     ("sink[2]", "/$defs/sink_webhook"),
@@ -49,6 +52,12 @@ KEY
 KEY
 [duplicates]
 action = "count"
+KEY
+[health]
+KEY
+[http]
+KEY
+[log]
 KEY
 [[sink]]
 name = "a"
@@ -380,6 +389,8 @@ fn print(path: &Path) -> String {
     let arguments = ["check", "--print", "--config", path.to_str().unwrap()];
     let mut check = command(arguments);
     check.env("CREDENTIALS_DIRECTORY", secrets.path());
+    // Tests side by side have no port in common: else this would be in force.
+    check.env_remove("DATAVERSE_LISTENER__HTTP__LISTEN");
     let ended = Program::start(&mut check).wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     ended.stdout.join("\n")
