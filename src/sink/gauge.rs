@@ -17,7 +17,7 @@ pub(crate) struct Gauge {
     pub(super) counts: Arc<Counts>,
     pub(super) room: Arc<Semaphore>,
     pub(super) limit: QueueLimit,
-    pub(super) closed: CancellationToken,
+    pub(super) ended: CancellationToken,
 }
 
 /// How a sink stood at one moment.
@@ -114,7 +114,7 @@ impl Gauge {
         Reading {
             name: Arc::clone(&self.name),
             kind: self.kind,
-            state: match self.closed.is_cancelled() {
+            state: match self.ended.is_cancelled() {
                 true => State::Closed,
                 false => counts.state(),
             },

@@ -310,7 +310,7 @@ impl SinkHandle {
                 events: self.deliveries.max_capacity(),
                 bytes: self.bytes as usize,
             },
-            closed: self.closed.clone(),
+            ended: self.ended.clone(),
         }
     }
 

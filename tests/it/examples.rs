@@ -28,15 +28,10 @@ pub(crate) fn examples() -> Vec<PathBuf> {
 /// A directory with the secrets that they name, as systemd and containers have one.
 pub(crate) fn secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [
-        (
-            "eventhub",
-            "Endpoint=sb://ns.example;SharedAccessKeyName=k;SharedAccessKey=hunter2;EntityPath=e\n",
-        ),
-        ("webhook-url", "https://hooks.example.com/hunter2\n"),
-        ("webhook-token", "hunter2\n"),
-    ] {
-        fs::write(folder.path().join(name), text).unwrap();
+    let opened =
+        "Endpoint=sb://ns.example;SharedAccessKeyName=k;SharedAccessKey=hunter2;EntityPath=e\n";
+    for name in ["eventhub", "secret_eventhub"] {
+        fs::write(folder.path().join(name), opened).unwrap();
     }
     folder
 }
