@@ -24,9 +24,11 @@ use crate::dispatcher::Dispatcher;
 use crate::duplicates::Duplicates;
 use crate::event::PartitionId;
 use crate::http;
+use crate::otlp::Otlp;
 use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::shutdown::Shutdown;
+use crate::trace::Tracer;
 use reload::Reloads;
 use sinks::Sinks;
 
@@ -52,6 +54,8 @@ pub(crate) struct App {
     at_start: AtStart,
     shutdown: Shutdown,
     vitals: Arc<Vitals>,
+    /// Who follows events, where the configuration wants that.
+    tracer: Option<Arc<dyn Tracer>>,
     /// Where its configuration is read again from; none where it never is.
     reload: Option<ReloadSource>,
 }
@@ -131,6 +135,9 @@ pub(crate) enum AppError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no way to the collector of OpenTelemetry.
+    #[error("cannot export telemetry")]
+    Otlp(#[source] io::Error),
     /// A task ended in a panic: a fault of this program.
     #[error("internal error")]
     Panicked(#[source] JoinError),
@@ -184,6 +191,7 @@ impl App {
             config,
             at_start,
             shutdown,
+            tracer: None,
             reload: None,
         }
     }
@@ -209,7 +217,7 @@ impl App {
     /// When a sink cannot be opened or fails for good, or a hub or partition cannot be read and waiting
     /// would not help.
     pub(crate) async fn run(
-        self,
+        mut self,
         ready: impl FnOnce(&[(EventHub, Vec<PartitionId>)]) + Send,
     ) -> Result<Summary, AppError> {
         // Before the sinks: where another daemon has it, they are that one's too.
@@ -220,7 +228,22 @@ impl App {
                 address: self.config.http.listen.to_string(),
                 source,
             })?;
+        let otlp = self.config.otlp.as_ref();
+        let otlp = otlp.map(|config| Otlp::start(config, self.vitals.standings()));
+        let otlp = otlp.transpose().map_err(AppError::Otlp)?;
+        self.tracer = otlp.as_ref().map(Otlp::tracer);
         let vitals = Arc::clone(self.vitals());
+        let shutdown = self.shutdown.clone();
+        let delivering = async {
+            let summary = self.deliver(checkpoints.into(), ready).await;
+            if let Some(otlp) = otlp {
+                tokio::select! {
+                    () = otlp.flush() => {}
+                    () = shutdown.expired() => {}
+                }
+            }
+            summary
+        };
         // It answers while hubs are reached and while what is left is delivered, and holds up neither.
         let serving = async {
             match listener {
@@ -229,7 +252,7 @@ impl App {
             }
         };
         tokio::select! {
-            summary = self.deliver(checkpoints.into(), ready) => summary,
+            summary = delivering => summary,
             never = serving => match never {},
         }
     }
@@ -504,6 +527,7 @@ impl App {
                 all: Arc::clone(&shared.in_flight),
                 cadence: self.config.checkpoint.cadence,
                 until,
+                tracer: self.tracer.clone(),
             },
         )))
     }

@@ -7,17 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use futures_util::future::{BoxFuture, join_all, select_all};
 use time::OffsetDateTime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::ack::Ticket;
 use crate::context::WireFormat;
 use crate::duplicates::{Duplicates, Verdict};
 use crate::message::{Content, Message};
 use crate::route::{Routed, Routes};
-use crate::sink::{
-    self, DeadLetter, Delivery, OnRefusal, Receipt, Settled, Shipment, SinkHandle, Told,
-};
+use crate::sink::{self, DeadLetter, Delivery, OnRefusal, Receipt, Shipment, SinkHandle, Told};
 
 /// What goes where, and what has passed so far.
 #[derive(Debug)]
@@ -120,16 +117,10 @@ impl Dispatcher {
         self.plan.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts `message` into the queue of each of its sinks; `settled` hears when all have accepted it, at
+    /// Puts `message` into the queue of each of its sinks; whom `receipt` tells hears when all have accepted it, at
     /// once when no route matches it or it is a duplicate that is not to be delivered.
-    pub(crate) fn dispatch(
-        &self,
-        message: Message,
-        ticket: Ticket,
-        settled: &mpsc::Sender<Settled>,
-    ) -> Dispatched {
+    pub(crate) fn dispatch(&self, message: Message, receipt: Receipt) -> Dispatched {
         self.count(&message);
-        let receipt = Receipt::new(1, ticket, settled.clone());
         self.place(Shipment { message, receipt })
     }
 

@@ -26,6 +26,8 @@
 //! | [`partition`] | the loop: receive, decode, dispatch, complete, checkpoint |
 //! | [`ack`] | which events may be checkpointed, and whether more may be received |
 //! | [`budget`] | bytes that all partitions may hold together |
+//! | [`trace`] | the trace that an event is part of, and whoever follows it |
+//! | [`otlp`] | spans and measurements, for a collector of OpenTelemetry |
 //! | [`metrics`] | what Prometheus is told of all this |
 //! | [`standing`] | how each partition stands: what was received and delivered, how far behind, how its link does |
 //! | [`health`] | whether every partition makes progress, told from how they stand |
@@ -95,6 +97,7 @@ mod health;
 mod http;
 mod message;
 mod metrics;
+mod otlp;
 mod partition;
 mod pretty;
 pub mod receiver;
@@ -112,3 +115,4 @@ mod status;
 mod systemd;
 mod telemetry;
 mod tls;
+mod trace;

@@ -22,8 +22,9 @@ use crate::message::Message;
 use crate::receiver::{Receiver, ReceiverError};
 use crate::replay::{Until, Within};
 use crate::shutdown::Shutdown;
-use crate::sink::Settled;
+use crate::sink::{Receipt, Settled};
 use crate::standing::{InFlight, Mark, Standing};
+use crate::trace::Tracer;
 use progress::Progress;
 
 /// One partition of one event hub, from its receiver to its checkpoint.
@@ -71,6 +72,8 @@ pub(crate) struct Terms {
     pub cadence: Cadence,
     /// Where it ends by itself, where it is read once more.
     pub until: Option<Until>,
+    /// Who follows its events; none where nobody does.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// How a partition ended.
@@ -221,12 +224,15 @@ impl Partition {
         if self.window.len() == 0 {
             self.standing.took_in(place.mark());
         }
+        let tracer = self.terms.tracer.as_ref();
+        let journey = tracer.map(|tracer| tracer.received(&self.source, &event));
         // It waits for its sinks now, for who knows how long.
         let mut message = Message::decode(Arc::clone(&self.source), event.into_owned());
         let ticket = self.window.begin(place, message.size());
         self.tell_in_flight();
         message.is_replay = self.terms.until.is_some();
-        let dispatched = self.dispatcher.dispatch(message, ticket, settle);
+        let receipt = Receipt::new(1, ticket, settle.clone()).followed(journey);
+        let dispatched = self.dispatcher.dispatch(message, receipt);
         self.waiting = dispatched.unfinished();
     }
 

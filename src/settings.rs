@@ -588,6 +588,24 @@ impl Setting for i64 {
     }
 }
 
+impl Setting for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn read(value: Value) -> Option<Self> {
+        match (text_of_variable(&value), &value.kind) {
+            (Some(text), _) => text.parse().ok(),
+            (None, ValueKind::Float(value)) => Some(*value),
+            // Whole numbers of configurations are small.
+            (None, ValueKind::I64(value)) => i32::try_from(*value).ok().map(Self::from),
+            _ => None,
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Fraction(*self)
+    }
+}
+
 /// A count: a whole number from 1 on.
 impl Setting for NonZeroUsize {
     const EXPECTED: &'static str = "a whole number, 1 or more";

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "health",
             "http",
             "metrics",
+            "otlp",
             "partition",
             "receiver",
             "replay",
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "standing",
             "status",
             "telemetry",
+            "trace",
         ],
     ),
     ("backoff", &[]),
@@ -83,6 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "event",
             "health",
             "http",
+            "otlp",
             "receiver",
             "replay",
             "route",
@@ -110,8 +113,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         "http",
         &["event", "health", "settings", "standing", "status"],
     ),
-    ("message", &["context", "decoder", "event", "settings"]),
+    (
+        "message",
+        &["context", "decoder", "event", "settings", "trace"],
+    ),
     ("metrics", &["context", "dispatcher", "sink", "standing"]),
+    (
+        "otlp",
+        &[
+            "causes", "event", "secret", "settings", "sink", "standing", "tls", "trace",
+        ],
+    ),
     (
         "partition",
         &[
@@ -128,6 +140,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shutdown",
             "sink",
             "standing",
+            "trace",
         ],
     ),
     ("pretty", &["context", "decoder", "event", "message"]),
@@ -156,7 +169,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "sink",
         &[
             "causes", "ack", "backoff", "context", "event", "message", "pretty", "secret",
-            "settings", "tls",
+            "settings", "tls", "trace",
         ],
     ),
     ("standing", &["event"]),
@@ -164,6 +177,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("systemd", &["health", "shutdown"]),
     ("telemetry", &["settings"]),
     ("tls", &["durable"]),
+    ("trace", &["event"]),
 ];
 
 /// Crates that only some modules may name, and who may.
@@ -179,8 +193,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("azure_identity", &["receiver"]),
     ("procfs", &["metrics"]),
     ("prometheus_client", &["metrics", "sink"]),
-    ("reqwest", &["receiver", "sink"]),
-    ("tokio_rustls", &["receiver", "sink", "tls"]),
+    ("opentelemetry", &["otlp"]),
+    ("opentelemetry_http", &["otlp"]),
+    ("opentelemetry_otlp", &["otlp"]),
+    ("opentelemetry_sdk", &["otlp"]),
+    ("reqwest", &["otlp", "receiver", "sink"]),
+    ("tokio_rustls", &["otlp", "receiver", "sink", "tls"]),
     ("sd_notify", &["systemd"]),
     ("signal_hook", &["shutdown"]),
     ("x509_parser", &["receiver"]),
@@ -189,6 +207,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What the pure modules must not name: no runtime, no clock, no input or output.
 const PURE: &[&str] = &[
     "ack", "budget", "context", "decoder", "health", "replay", "route", "standing", "status",
+    "trace",
 ];
 /// Single files of which the same is true.
 const PURE_FILES: &[&str] = &["duplicates/window.rs", "http/probe.rs", "sink/lanes.rs"];

@@ -49,13 +49,14 @@ pub(super) struct Reloads {
 }
 
 /// Tables that count from the start to the end of the process.
-const LASTING: [&str; 6] = [
+const LASTING: [&str; 7] = [
     "hub",
     "checkpoint",
     "delivery",
     "duplicates",
     "health",
     "http",
+    "otlp",
 ];
 
 /// What came of a reload.

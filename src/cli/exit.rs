@@ -79,7 +79,7 @@ impl Failure {
             AppError::Http { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 Exit::TryAgain
             }
-            AppError::Http { .. } => Exit::System,
+            AppError::Http { .. } | AppError::Otlp(_) => Exit::System,
             AppError::Panicked(_) => Exit::Software,
         };
         Self::new(exit, what, error)

@@ -123,6 +123,7 @@ pub(super) fn config(
         routes: Vec::new(),
         health: health::Config::default(),
         http: http::Config::none(),
+        otlp: None,
         fingerprint: Fingerprint::default(),
         replay: None,
     }

@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::{Config, ConfigError, Delivery, hub};
 use crate::durable;
 use crate::settings::{Effective, Mistake, Settings, VARIABLE};
-use crate::{checkpoint, duplicates, health, http, receiver, route, sink, telemetry};
+use crate::{checkpoint, duplicates, health, http, otlp, receiver, route, sink, telemetry};
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "DATAVERSE_LISTENER__";
@@ -236,6 +236,8 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     mistakes.extend(found);
     let (http, found) = http::Config::read(root.table("http"));
     mistakes.extend(found);
+    let (otlp, found) = otlp::Config::read(root.optional_table("otlp"));
+    mistakes.extend(found);
     let (log, found) = telemetry::Config::read(root.table("log"));
     mistakes.extend(found);
     let mut routes = Vec::new();
@@ -262,6 +264,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         duplicates,
         health,
         http,
+        otlp,
         checkpoint,
         log,
         sinks,

@@ -11,6 +11,7 @@ use crate::duplicates;
 use crate::event::PartitionId;
 use crate::health;
 use crate::http;
+use crate::otlp;
 use crate::receiver;
 use crate::replay::Replay;
 use crate::route;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub health: health::Config,
     /// The `[http]` table: where it is told how the daemon does.
     pub http: http::Config,
+    /// The `[otlp]` table: where spans and measurements go; none where nobody asks.
+    pub otlp: Option<otlp::Config>,
     /// The `[checkpoint]` table: where it is kept how far was delivered.
     pub checkpoint: checkpoint::Config,
     /// The `[log]` table: what is logged, and how. Only the daemon heeds it.

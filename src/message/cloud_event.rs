@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Message;
 use crate::context::Document;
+use crate::trace::TraceContext;
 
 /// A message as a CloudEvent: its attributes, and the context document as its data.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(crate) enum Data<'a> {
 }
 
 impl<'a> CloudEvent<'a> {
-    pub(super) fn of(message: &'a Message) -> Self {
+    pub(super) fn of(message: &'a Message, trace: Option<TraceContext>) -> Self {
         let event = &message.event;
         let identity = message.identity();
         let mut attributes = vec![
@@ -46,7 +47,6 @@ impl<'a> CloudEvent<'a> {
         ];
         let mut add =
             |name, value: Option<String>| attributes.extend(value.map(|text| (name, text)));
-        let property = |name| event.properties.get(name)?.as_str().map(str::to_owned);
         if let Some(context) = message.context() {
             add("subject", subject(context));
             let created = context.operation_created_on();
@@ -64,8 +64,8 @@ impl<'a> CloudEvent<'a> {
             "partitionkey",
             event.partition_key.as_ref().map(ToString::to_string),
         );
-        add("traceparent", property("traceparent"));
-        add("tracestate", property("tracestate"));
+        add("traceparent", trace.as_ref().map(TraceContext::parent));
+        add("tracestate", trace.and_then(|trace| trace.state));
         add("replay", message.is_replay.then(|| "true".to_owned()));
         let data = match &message.content {
             super::Content::Context {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn document(message: &Message) -> Value {
-        serde_json::to_value(CloudEvent::of(message)).unwrap()
+        serde_json::to_value(CloudEvent::of(message, None)).unwrap()
     }
 
     #[test]

@@ -18,6 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::context::{Document, ExecutionContext, WireFormat};
 use crate::decoder::{self, Decoded, Hint};
 use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
+use crate::trace::TraceContext;
 
 pub(crate) use cloud_event::{CloudEvent, Data};
 pub(crate) use identity::Identity;
@@ -142,9 +143,9 @@ impl Message {
         Identity::of(self)
     }
 
-    /// Itself as a CloudEvent.
-    pub(crate) fn cloud_event(&self) -> CloudEvent<'_> {
-        CloudEvent::of(self)
+    /// Itself as a CloudEvent that is part of `trace`.
+    pub(crate) fn cloud_event(&self, trace: Option<TraceContext>) -> CloudEvent<'_> {
+        CloudEvent::of(self, trace)
     }
 }
 

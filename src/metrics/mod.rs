@@ -127,7 +127,7 @@ mod tests {
     use crate::message::samples;
     use crate::route::Routes;
     use crate::sink::{
-        self, Delivery, DeliveryError, OnRefusal, Orders, Progress, QueueLimit, Sink,
+        self, Delivery, DeliveryError, OnRefusal, Orders, Progress, QueueLimit, Receipt, Sink,
     };
     use crate::standing::{InFlight, LastEnqueued, LossKind, Mark, Standing};
 
@@ -242,7 +242,10 @@ mod tests {
                 offset: Offset::new("0"),
             };
             let ticket = window.begin(position, 1);
-            let dispatched = dispatcher.dispatch(samples::message(body), ticket, &settle);
+            let dispatched = dispatcher.dispatch(
+                samples::message(body),
+                Receipt::new(1, ticket, settle.clone()),
+            );
             assert!(matches!(dispatched, Dispatched::Done), "{dispatched:?}");
         }
         for _ in bodies {

@@ -35,7 +35,7 @@ struct Child {
 }
 
 /// A value as people may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Shown {
     /// A text, or what is written as one: a path, a duration, a secret that is masked.
     Text(String),
@@ -43,6 +43,8 @@ pub(crate) enum Shown {
     Texts(Vec<String>),
     /// A whole number.
     Number(i64),
+    /// A number with a fraction.
+    Fraction(f64),
     /// True or false.
     Fact(bool),
 }
@@ -157,6 +159,7 @@ impl Shown {
                 out.close_array()
             }
             Self::Number(number) => out.value(*number),
+            Self::Fraction(number) => out.value(*number),
             Self::Fact(fact) => out.value(*fact),
         }
     }

@@ -61,7 +61,7 @@ impl Body {
                 serde_json::to_writer(text, &document)?;
             }
             (Self::Original, _) => text.extend_from_slice(message.event.body.bytes()),
-            (Self::CloudEvent, _) => serde_json::to_writer(text, &message.cloud_event())?,
+            (Self::CloudEvent, _) => serde_json::to_writer(text, &delivery.cloud_event())?,
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use super::worker::{End, Ends, start};
 use super::{DeliveryError, SinkWorker};
 use crate::backoff::wait_until;
 use crate::causes::Causes;
+use crate::trace::Server;
 use shipping::{Batch, Outcome, Shipping};
 
 pub(crate) use pace::Pace;
@@ -36,6 +37,11 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// One attempt to deliver a batch: all of it, or nothing that counts.
     fn attempt(&self, batch: &[Delivery])
     -> impl Future<Output = Result<(), DeliveryError>> + Send;
+
+    /// The server that is asked over HTTP; none where there is none.
+    fn server(&self) -> Option<Server<'_>> {
+        None
+    }
 }
 
 /// Starts the worker of a sink.

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::queue::Place;
 use crate::ack::Ticket;
-use crate::message::Message;
+use crate::message::{CloudEvent, Message};
+use crate::trace::{Attempt, Destination, Journey, TraceContext};
 
 /// A message on its way to one sink. Dropped before the sink's worker has it
 /// accepted, it was not delivered.
@@ -25,6 +26,8 @@ pub(crate) struct Delivery {
     pub(super) room: Option<Place>,
     /// Since when the sink has failed to take it; none where it has not.
     pub(super) failing: Option<Instant>,
+    /// The attempt that is under way, where somebody follows the event.
+    attempt: Option<Box<dyn Attempt>>,
 }
 
 /// A message and those who still have to accept it.
@@ -51,6 +54,8 @@ pub(crate) struct Receipt {
     outstanding: AtomicUsize,
     ticket: Ticket,
     settled: mpsc::Sender<Settled>,
+    /// Where somebody follows the event.
+    journey: Option<Box<dyn Journey>>,
 }
 
 /// What became of one event.
@@ -69,7 +74,14 @@ impl Receipt {
             outstanding: sinks.into(),
             ticket,
             settled,
+            journey: None,
         }
+    }
+
+    /// The same for an event that somebody follows.
+    pub(crate) fn followed(mut self, journey: Option<Box<dyn Journey>>) -> Self {
+        self.journey = journey;
+        self
     }
 
     /// The same, signed by none yet of so many sinks.
@@ -85,6 +97,9 @@ impl Drop for Receipt {
             0 => Settled::Accepted(self.ticket),
             _ => Settled::Abandoned(self.ticket),
         };
+        if let Some(journey) = self.journey.take() {
+            journey.ended(matches!(settled, Settled::Accepted(_)));
+        }
         // The channel has room for every event that a partition may have in flight; it can only be
         // closed, and then the partition has given up waiting.
         if self.settled.try_send(settled).is_err() {
@@ -100,6 +115,7 @@ impl Delivery {
             dead: None,
             room: None,
             failing: None,
+            attempt: None,
         }
     }
 
@@ -125,7 +141,39 @@ impl Delivery {
             dead: Some(Box::new(dead)),
             room: None,
             failing: None,
+            attempt: None,
         }
+    }
+
+    /// An attempt begins, which ends before the next one does.
+    pub(super) fn begin_attempt(&mut self, destination: Destination<'_>) {
+        let journey = self.shipment.receipt.journey.as_ref();
+        self.attempt = journey.map(|journey| journey.attempt(destination));
+    }
+
+    /// The attempt is over: `failure` is the kind of failure, none where the sink accepted the message.
+    pub(super) fn end_attempt(&mut self, failure: Option<&'static str>) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.ended(failure);
+        }
+    }
+
+    /// A server has answered the attempt with this HTTP status.
+    pub(super) fn answered(&self, status: u16) {
+        if let Some(attempt) = &self.attempt {
+            attempt.answered(status);
+        }
+    }
+
+    /// The trace to pass on: the attempt in it where somebody follows the event, else what its sender said.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        let attempt = self.attempt.as_ref().and_then(|attempt| attempt.context());
+        attempt.or_else(|| TraceContext::of(&self.message().event.properties))
+    }
+
+    /// The message as a CloudEvent, in its trace.
+    pub(super) fn cloud_event(&self) -> CloudEvent<'_> {
+        self.message().cloud_event(self.trace())
     }
 
     /// The message is safe with this sink.

@@ -159,6 +159,25 @@ pub(crate) enum DeliveryError {
 }
 
 impl DeliveryError {
+    /// Its kind, in a word.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Busy { .. } => "busy",
+            Self::Held(_) => "held",
+            Self::Paused(_) => "paused",
+            Self::Refused(_) => "refused",
+            Self::Unfit(_) => "unfit",
+            Self::Failed(_) => "failed",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// True where it speaks of one message, and nothing is said of those behind it.
+    fn is_of_one(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unfit(_))
+    }
+
     /// How long to wait before the next attempt, where `drawn` is what the backoff says; none for as
     /// long as it takes until somebody says to go on.
     fn delay(&self, drawn: Duration) -> Option<Duration> {

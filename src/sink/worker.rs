@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use super::{DeliveryError, Progress, Sink, SinkConfig, SinkWorker};
 use crate::backoff::{Backoff, wait_until};
 use crate::causes::Causes;
+use crate::trace::Destination;
 
 /// At most that many messages are handed to a sink at once.
 const BATCH: usize = 256;
@@ -252,9 +253,11 @@ impl<S: Sink> Worker<S> {
             if self.is_failing && self.queue.heir.is_there() {
                 return Ok(());
             }
+            self.begin_attempts(batch);
             let begun = Instant::now();
             let Progress { accepted, error } = self.sink.deliver(batch).await;
             self.queue.counts.attempts.add(begun.elapsed());
+            end_attempts(batch, accepted, error.as_ref());
             batch.drain(..accepted).for_each(Delivery::accept);
             self.queue.counts.add_accepted(accepted);
             if accepted > 0 {
@@ -279,6 +282,17 @@ impl<S: Sink> Worker<S> {
             }
         }
         Ok(())
+    }
+
+    fn begin_attempts(&self, batch: &mut [Delivery]) {
+        let destination = Destination {
+            sink: &self.queue.name,
+            server: None,
+            events: batch.len(),
+        };
+        for delivery in batch {
+            delivery.begin_attempt(destination);
+        }
     }
 
     /// The first message of `batch` was refused: what becomes of it, the configuration says. Where it is to be
@@ -325,5 +339,17 @@ impl<S: Sink> Worker<S> {
         }
         self.queue.counts.set_state(State::Delivering);
         self.queue.counts.add_retried();
+    }
+}
+
+/// So many messages of `batch` were accepted; the one behind them failed for itself where it was refused, else all did.
+fn end_attempts(batch: &mut [Delivery], accepted: usize, error: Option<&DeliveryError>) {
+    for (index, delivery) in batch.iter_mut().enumerate() {
+        let failure = match error {
+            _ if index < accepted => None,
+            Some(error) if index == accepted || !error.is_of_one() => Some(error.kind()),
+            _ => Some("not_attempted"),
+        };
+        delivery.end_attempt(failure);
     }
 }

@@ -24,6 +24,7 @@ const TABLES: &[(&str, &str)] = &[
     ("health", "/$defs/health"),
     ("http", "/$defs/http"),
     ("log", "/$defs/log"),
+    ("otlp", "/$defs/otlp"),
     ("sink[0]", "/$defs/sink_stdout"),
     ("sink[1]", "/$defs/sink_file"),
     ("sink[2]", "/$defs/sink_webhook"),
@@ -58,6 +59,9 @@ KEY
 [http]
 KEY
 [log]
+KEY
+[otlp]
+endpoint = "https://h"
 KEY
 [[sink]]
 name = "a"

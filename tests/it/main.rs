@@ -63,6 +63,9 @@ mod listen;
 mod log;
 /// Manual pages and completions.
 mod man;
+/// Spans and measurements, as a collector gets them.
+#[cfg(feature = "emulator")]
+mod otlp;
 /// `check --print`: what is in force, and no secret in it.
 mod print;
 /// The hub goes away and comes back.

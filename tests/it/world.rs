@@ -23,6 +23,7 @@ pub(crate) fn command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comma
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("DATAVERSE_LISTENER")
             || name.starts_with("AZURE_")
+            || name.starts_with("OTEL_")
             || name == "EVENTHUB_CONNECTION_STRING"
             || name == "NO_COLOR"
             || name == "NOTIFY_SOCKET"

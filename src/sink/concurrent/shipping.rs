@@ -15,6 +15,7 @@ use super::pace::Order;
 use super::{Pace, Service, keys};
 use crate::backoff::Backoff;
 use crate::causes::Causes;
+use crate::trace::Destination;
 
 /// The service of a sink, with what every batch needs.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Batch {
     }
 
     /// The messages of the next attempt: none when all are settled or stay.
-    fn next(&mut self, order: Order) -> &[Delivery] {
+    fn next(&mut self, order: Order) -> &mut [Delivery] {
         while let Some(delivery) = self.deliveries.get(self.staying)
             && !self.blocked.is_empty()
         {
@@ -101,8 +102,9 @@ impl Batch {
             self.staying += 1;
         }
         let most = if self.is_single { 1 } else { usize::MAX };
-        let rest = &self.deliveries.make_contiguous()[self.staying..];
-        &rest[..rest.len().min(most)]
+        let rest = &mut self.deliveries.make_contiguous()[self.staying..];
+        let count = rest.len().min(most);
+        &mut rest[..count]
     }
 
     /// Takes out the next `count` messages: they are settled.
@@ -173,12 +175,24 @@ impl<S: Service> Shipping<S> {
         loop {
             let next = batch.next(self.order);
             let count = next.len();
+            let destination = Destination {
+                sink: &self.name,
+                server: self.service.server(),
+                events: count,
+            };
             if count == 0 {
                 return failed;
+            }
+            for delivery in &mut *next {
+                delivery.begin_attempt(destination);
             }
             let begun = Instant::now();
             let result = self.service.attempt(next).await;
             self.counts.attempts.add(begun.elapsed());
+            let failure = result.as_ref().err().map(DeliveryError::kind);
+            for delivery in next {
+                delivery.end_attempt(failure);
+            }
             if matches!(result, Ok(()) | Err(DeliveryError::Refused(_))) {
                 *answered = Some(begun.elapsed());
             }

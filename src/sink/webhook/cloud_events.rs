@@ -8,22 +8,22 @@ use super::super::body::BodyError;
 use super::super::delivery::Delivery;
 use super::form::{Content, Unfit, media_type};
 use super::headers;
-use crate::message::{Data, Message};
+use crate::message::Data;
 
 /// What the names of the headers begin with that are attributes.
 pub(super) const PREFIX: &str = "ce-";
 
 /// One CloudEvent in the JSON event format.
-pub(super) fn structured(message: &Message) -> Result<Content, Unfit> {
-    let text = serde_json::to_vec(&message.cloud_event()).map_err(BodyError::from)?;
+pub(super) fn structured(delivery: &Delivery) -> Result<Content, Unfit> {
+    let text = serde_json::to_vec(&delivery.cloud_event()).map_err(BodyError::from)?;
     let content_type = HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
     Ok(Content::new(content_type, text))
 }
 
 /// The attributes as headers, the data as body. `datacontenttype` is the type of the body and has no
 /// header of its own.
-pub(super) fn binary(message: &Message) -> Result<Content, Unfit> {
-    let event = message.cloud_event();
+pub(super) fn binary(delivery: &Delivery) -> Result<Content, Unfit> {
+    let event = delivery.cloud_event();
     let content_type = media_type(event.data.content_type());
     let body = match &event.data {
         Data::Context(document) => serde_json::to_vec(document).map_err(BodyError::from)?,
@@ -44,8 +44,7 @@ pub(super) fn batched(batch: &[Delivery]) -> Result<Content, Unfit> {
         if index > 0 {
             text.push(b',');
         }
-        serde_json::to_writer(&mut text, &delivery.message().cloud_event())
-            .map_err(BodyError::from)?;
+        serde_json::to_writer(&mut text, &delivery.cloud_event()).map_err(BodyError::from)?;
     }
     text.push(b']');
     let content_type =

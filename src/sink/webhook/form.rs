@@ -137,8 +137,8 @@ impl Form {
             (Self::Lines(body), batch) => lines(body, batch),
             (Self::Batched, batch) => cloud_events::batched(batch),
             (Self::Plain(body), [one]) => plain(body, one),
-            (Self::Structured, [one]) => cloud_events::structured(one.message()),
-            (Self::Binary, [one]) => cloud_events::binary(one.message()),
+            (Self::Structured, [one]) => cloud_events::structured(one),
+            (Self::Binary, [one]) => cloud_events::binary(one),
             (Self::Dataverse, [one]) => dataverse::content(one.message()),
             _ => Err(Unfit("it came with others, and goes alone".to_owned())),
         }

@@ -26,6 +26,7 @@ use time::OffsetDateTime;
 use super::{Delivery, DeliveryError, Pace, Queue, Service, SinkConfig, SinkWorker, concurrent};
 use crate::secret::Secret;
 use crate::settings::{Mistake, Settings};
+use crate::trace::Server;
 use failure::Timeouts;
 use form::Form;
 use headers::Headers;
@@ -205,10 +206,20 @@ impl Service for Endpoint {
         let response = self.client.execute(request).await;
         let response =
             response.map_err(|error| failure::classify(&error, target, self.timeouts))?;
+        let status = response.status().as_u16();
+        batch.iter().for_each(|delivery| delivery.answered(status));
         let judged = self.judge(&response, OffsetDateTime::now_utc());
-        tracing::trace!(url = %target, status = response.status().as_u16(), events = batch.len(), "answered");
+        tracing::trace!(url = %target, status, events = batch.len(), "answered");
         finish(response).await;
         judged
+    }
+
+    fn server(&self) -> Option<Server<'_>> {
+        let url = self.template.target.url();
+        Some(Server {
+            host: url.host_str()?,
+            port: url.port_or_known_default(),
+        })
     }
 }
 

@@ -15,7 +15,6 @@ use super::headers::{self, Headers};
 use super::id;
 use super::signature::Signer;
 use super::target::Target;
-use crate::message::Message;
 
 /// What all requests of a sink have in common.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl Template {
                 let place = format!("{}/{}", place.partition, place.sequence_number);
                 headers.insert(DUPLICATE_OF, headers::value(&place));
             }
-            add_trace(message, headers);
+            add_trace(one, headers);
         }
         if let [first, ..] = batch {
             // Those of a sink with batches have no fields in them.
@@ -101,28 +100,15 @@ impl Template {
 }
 
 /// Passes on the trace that the event is part of, as W3C Trace Context has it.
-fn add_trace(message: &Message, headers: &mut HeaderMap) {
-    let property = |name| message.event.properties.get(name)?.as_str();
-    let Some(parent) = property("traceparent").filter(|text| is_traceparent(text)) else {
+fn add_trace(delivery: &Delivery, headers: &mut HeaderMap) {
+    let Some(trace) = delivery.trace() else {
         return;
     };
-    headers.insert("traceparent", headers::value(parent));
-    // Longer ones may be dropped, says the specification.
-    let state = property("tracestate").filter(|text| text.len() <= 512);
-    if let Some(state) = state.and_then(|text| HeaderValue::from_str(text).ok()) {
+    headers.insert("traceparent", headers::value(&trace.parent()));
+    let state = trace.state.and_then(|text| text.try_into().ok());
+    if let Some(state) = state {
         headers.insert("tracestate", state);
     }
-}
-
-/// `00-TRACE-PARENT-FLAGS`: what later versions put behind it is not known and not passed on.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let is_hex = |part: &str| {
-        part.bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    lengths == [2, 32, 16, 2] && parts.iter().all(|part| is_hex(part)) && parts[0] != "ff"
 }
 
 fn gzipped(body: &[u8]) -> io::Result<Vec<u8>> {

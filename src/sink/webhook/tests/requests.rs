@@ -366,7 +366,7 @@ async fn a_trace_is_passed_on_where_it_is_one() {
             (Some(parent), None),
         ),
         (vec![("traceparent", "00-xyz")], (None, None)),
-        (vec![("Diagnostic-Id", parent)], (None, None)),
+        (vec![("Diagnostic-Id", parent)], (Some(parent), None)),
     ] {
         let message = with_properties(update(OPERATION), &properties);
         let request = post("", &[delivery(message)]).await;
