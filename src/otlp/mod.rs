@@ -44,6 +44,7 @@ pub(crate) struct Otlp {
     spans: Option<SdkTracerProvider>,
     measures: Option<SdkMeterProvider>,
     follower: Arc<Follower>,
+    trouble: Arc<Trouble>,
 }
 
 impl Otlp {
@@ -86,6 +87,7 @@ impl Otlp {
             spans,
             measures,
             follower: Arc::new(follower),
+            trouble,
         })
     }
 
@@ -97,7 +99,10 @@ impl Otlp {
     /// Exports what is left, for as long as that may take.
     pub(crate) async fn flush(self) {
         let Self {
-            spans, measures, ..
+            spans,
+            measures,
+            trouble,
+            ..
         } = self;
         let spans = tokio::task::spawn_blocking(move || {
             spans.map(|spans| spans.shutdown_with_timeout(FLUSH))
@@ -106,9 +111,9 @@ impl Otlp {
             measures.map(|measures| measures.shutdown_with_timeout(FLUSH))
         });
         let both = async { tokio::join!(spans, measures) };
-        // What was not exported was told where it failed.
         let in_time = tokio::time::timeout(FLUSH, both).await.is_ok();
-        tracing::debug!(in_time, "the last spans and measurements were exported");
+        tracing::debug!(in_time, "the last spans and measurements were handed over");
+        trouble.ended();
     }
 }
 

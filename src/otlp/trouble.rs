@@ -68,6 +68,15 @@ impl Trouble {
         self.lost.fetch_add(spans as u64, Relaxed);
     }
 
+    /// Nothing more is exported: tells what was lost of all that was to be.
+    pub(super) fn ended(&self) {
+        let spans_lost = self.lost.load(Relaxed);
+        if spans_lost > 0 {
+            let collector = &*self.collector;
+            tracing::warn!(collector, spans_lost, "spans lost since the start");
+        }
+    }
+
     /// How many were lost.
     #[cfg(test)]
     pub(super) fn lost_so_far(&self) -> u64 {
