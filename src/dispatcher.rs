@@ -74,7 +74,12 @@ struct Counts {
 }
 
 /// The formats that bodies are counted by; the last are those that have none.
-const FORMATS: [Option<WireFormat>; 3] = [Some(WireFormat::Json), Some(WireFormat::Xml), None];
+const FORMATS: [Option<WireFormat>; 4] = [
+    Some(WireFormat::Json),
+    Some(WireFormat::Xml),
+    Some(WireFormat::Binary),
+    None,
+];
 
 impl Counts {
     fn add(&self, content: &Content) {

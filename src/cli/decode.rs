@@ -38,6 +38,7 @@ enum Format {
     Auto,
     Json,
     Xml,
+    Binary,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +82,7 @@ impl Decode {
             Format::Auto => decoder::decode(&body, Hint::default()),
             Format::Json => decoder::decode_as(WireFormat::Json, &body),
             Format::Xml => decoder::decode_as(WireFormat::Xml, &body),
+            Format::Binary => decoder::decode_as(WireFormat::Binary, &body),
         };
         decoded.map_err(|error| (Exit::Data, error.to_string()))
     }

@@ -21,14 +21,17 @@ pub enum WireFormat {
     Json,
     /// What `DataContractSerializer` writes as text.
     Xml,
+    /// What it writes in .NET's binary format for XML; or one of the others as a string in that format.
+    Binary,
 }
 
 impl WireFormat {
-    /// The short name: `json`, `xml`.
+    /// The short name: `json`, `xml`, `binary`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Xml => "xml",
+            Self::Binary => "binary",
         }
     }
 
@@ -37,6 +40,7 @@ impl WireFormat {
         match self {
             Self::Json => "application/json",
             Self::Xml => "application/xml",
+            Self::Binary => "application/msbin1",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What Microsoft's contracts declare: which member of which type holds what. Both formats leave out
+//! What Microsoft's contracts declare: which member of which type holds what. All formats leave out
 //! types where the contract knows them, so both readers ask here.
 //!
 //! Source: the data contracts of `Microsoft.Xrm.Sdk` 9.2 (RemoteExecutionContext, Entity,
@@ -23,7 +23,7 @@ pub(super) enum Shape {
     /// `OperationCreatedOn`: always in UTC, see [`super::date`].
     Created,
     Bytes,
-    /// A character: XML writes its code.
+    /// A character: XML and binary write its code.
     Char,
     /// An enum with its members in the order of their numbers: XML writes names, JSON numbers.
     Enum(&'static [&'static str]),

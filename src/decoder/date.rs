@@ -1,4 +1,4 @@
-//! The dates of both formats as RFC 3339.
+//! The dates of all formats as RFC 3339.
 //!
 //! `DataContractJsonSerializer` writes `/Date(ms)/` for UTC and `/Date(ms+hhmm)/` for local and
 //! unspecified dates; the milliseconds are UTC in both. One date is an exception: Dataverse reads
@@ -42,6 +42,31 @@ pub(super) fn created_from_text(text: &str) -> Option<DateTime> {
         Some(instant) => DateTime::new(render(instant.checked_to_offset(UtcOffset::UTC)?, "Z")),
     }
 }
+
+/// The text of a date in .NET's binary form (`DateTime.ToBinary`): ticks of 100 ns from the year 1 below two
+/// bits for the kind, which is unspecified, UTC or local. A local date is in UTC there, and its offset is
+/// gone. Ticks that are no date stay a number.
+pub(super) fn from_binary(binary: u64) -> String {
+    let (kind, ticks) = (binary >> 62, binary & (TICKS_CEILING - 1));
+    let zone = if kind == 0 { "" } else { "Z" };
+    let ticks = match kind {
+        // The offset may have led over either end of the calendar; the binary form wraps below zero.
+        2 | 3 if ticks >= TICKS_CEILING - TICKS_PER_DAY => 0,
+        2 | 3 if ticks < TICKS_END + TICKS_PER_DAY => ticks.min(TICKS_END - 1),
+        _ => ticks,
+    };
+    let nanoseconds = (i128::from(ticks) - TICKS_TO_1970) * 100;
+    match OffsetDateTime::from_unix_timestamp_nanos(nanoseconds) {
+        Ok(instant) if ticks < TICKS_END => render(instant, zone),
+        _ => ticks.to_string(),
+    }
+}
+
+const TICKS_CEILING: u64 = 1 << 62;
+const TICKS_PER_DAY: u64 = 864_000_000_000;
+/// Ticks from the year 1 to the year 10000.
+const TICKS_END: u64 = 3_652_059 * TICKS_PER_DAY;
+const TICKS_TO_1970: i128 = 621_355_968_000_000_000;
 
 /// Milliseconds and, where given, minutes of offset.
 fn parse(text: &str) -> Option<(i64, Option<i32>)> {

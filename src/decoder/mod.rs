@@ -1,11 +1,14 @@
 //! The bytes of an event as an execution context. Pure: no I/O, no clock, and nothing that a body can
 //! say makes it panic.
 //!
-//! Dataverse posts `RemoteExecutionContext` as JSON (`DataContractJsonSerializer`) or as text XML
-//! (`DataContractSerializer`). A format is a file here and a line in the table of formats.
+//! Dataverse posts `RemoteExecutionContext` as JSON (`DataContractJsonSerializer`), as text XML
+//! (`DataContractSerializer`) or as the same XML in .NET's binary format. A format is a file here and a
+//! line in the table of formats.
 
+mod binary;
 mod contract;
 mod date;
+mod elements;
 mod json;
 mod scalar;
 mod xml;
@@ -71,13 +74,18 @@ pub struct DecodeError {
     pub reason: Cow<'static, str>,
 }
 
-/// A place in a body, both counted from 1, the column in characters.
+/// A place in a body, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The line.
-    pub line: usize,
-    /// The character in the line.
-    pub column: usize,
+pub enum Position {
+    /// In text.
+    Text {
+        /// The line.
+        line: usize,
+        /// The character in the line.
+        column: usize,
+    },
+    /// The byte, in a binary body.
+    Byte(usize),
 }
 
 impl Position {
@@ -87,7 +95,7 @@ impl Position {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
-        Self {
+        Self::Text {
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
             column: 1 + String::from_utf8_lossy(&before[line_start..])
                 .chars()
@@ -98,14 +106,17 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
+        match self {
+            Self::Text { line, column } => write!(f, "{line}:{column}"),
+            Self::Byte(place) => write!(f, "byte {place}"),
+        }
     }
 }
 
 /// Decodes a body in the format that its label names and its first bytes confirm; where they
 /// contradict, the bytes are right.
 ///
-/// Fails where the body is in neither format, is damaged, nests deeper than [`MAX_DEPTH`], or is no
+/// Fails where the body is in none of the formats, is damaged, nests deeper than [`MAX_DEPTH`], or is no
 /// execution context. What is only unexpected is kept, with a note where the document cannot show it.
 pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
     let text = trimmed(body);
@@ -136,22 +147,35 @@ struct Format {
     wire: WireFormat,
     /// What a media type ends with, after its `/` or `+`.
     subtype: &'static str,
-    first: u8,
-    read: fn(&str, &mut Notes) -> Result<ExecutionContext, Fault>,
+    /// Whether a body, from its first meaningful byte on, begins like one in this format.
+    recognizes: fn(&[u8]) -> bool,
+    read: Read,
+}
+
+/// How the bodies of a format are read.
+enum Read {
+    Text(fn(&str, &mut Notes) -> Result<ExecutionContext, Fault>),
+    Bytes(fn(&[u8], &mut Notes) -> Result<ExecutionContext, Fault>),
 }
 
 const FORMATS: &[Format] = &[
     Format {
         wire: WireFormat::Json,
         subtype: "json",
-        first: b'{',
-        read: json::read,
+        recognizes: |body| body.first() == Some(&b'{'),
+        read: Read::Text(json::read),
     },
     Format {
         wire: WireFormat::Xml,
         subtype: "xml",
-        first: b'<',
-        read: xml::read,
+        recognizes: |body| body.first() == Some(&b'<'),
+        read: Read::Text(xml::read),
+    },
+    Format {
+        wire: WireFormat::Binary,
+        subtype: "msbin1",
+        recognizes: binary::recognizes,
+        read: Read::Bytes(binary::read),
     },
 ];
 
@@ -163,34 +187,70 @@ impl Format {
     }
 
     fn recognizes(&self, text: &[u8]) -> bool {
-        text.first() == Some(&self.first)
+        (self.recognizes)(text)
     }
 
     fn decode(&self, body: &[u8]) -> Result<Decoded, DecodeError> {
-        let error = |offset, reason| DecodeError {
-            format: Some(self.wire),
-            at: Position::new(body, offset),
-            reason,
-        };
-        let text = without_mark(body);
-        let base = body.len() - text.len();
-        let text = str::from_utf8(text)
-            .map_err(|cause| error(base + cause.valid_up_to(), "not UTF-8".into()))?;
-        let text = text.trim_end_matches(is_padding);
         let mut notes = Notes::default();
-        match (self.read)(text, &mut notes) {
-            Ok(context) if context.members().get("MessageName").is_none() => Err(error(
-                base,
-                "no execution context: MessageName is missing".into(),
-            )),
+        let meaningful = match self.read {
+            Read::Text(_) => without_mark(body),
+            Read::Bytes(_) => trimmed(body),
+        };
+        let base = body.len() - meaningful.len();
+        let context = match self.read {
+            Read::Text(read) => text(meaningful).and_then(|text| read(text, &mut notes)),
+            Read::Bytes(read) => read(meaningful, &mut notes),
+        };
+        let context = context.and_then(|context| {
+            let is_named = context.members().get("MessageName").is_some();
+            is_named.then_some(context).ok_or_else(|| Fault {
+                offset: 0,
+                reason: "no execution context: MessageName is missing".into(),
+            })
+        });
+        match context {
             Ok(context) => Ok(Decoded {
                 context,
                 format: self.wire,
                 notes: notes.list,
             }),
-            Err(Fault { offset, reason }) => Err(error(base + offset, reason)),
+            Err(Fault { offset, reason }) => Err(DecodeError {
+                format: Some(self.wire),
+                at: match self.read {
+                    Read::Text(_) => Position::new(body, base + offset),
+                    Read::Bytes(_) => Position::Byte(1 + base + offset),
+                },
+                reason,
+            }),
         }
     }
+}
+
+/// A body as text, without the padding at its end.
+fn text(body: &[u8]) -> Result<&str, Fault> {
+    let text = str::from_utf8(body).map_err(|cause| Fault {
+        offset: cause.valid_up_to(),
+        reason: "not UTF-8".into(),
+    })?;
+    Ok(text.trim_end_matches(is_padding))
+}
+
+/// Reads a context that another format holds as a string; an error says what is wrong with it.
+fn read_string(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Cow<'static, str>> {
+    let body = text.as_bytes();
+    let mut formats = FORMATS
+        .iter()
+        .filter(|format| matches!(format.read, Read::Text(_)));
+    let Some(format) = formats.find(|format| format.recognizes(trimmed(body))) else {
+        return Err("the string in it is neither JSON nor XML".into());
+    };
+    let decoded = format
+        .decode(body)
+        .map_err(|error| format!("in the string that it holds, {error}"))?;
+    *notes = Notes {
+        list: decoded.notes,
+    };
+    Ok(decoded.context)
 }
 
 fn unknown(body: &[u8], text: &[u8]) -> DecodeError {

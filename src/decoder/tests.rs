@@ -81,6 +81,12 @@ fn the_label_names_the_format_of_a_body_that_begins_as_none() {
         "@\u{6}string",
         None,
         None,
+        "binary at byte 9: no execution context: another root element",
+    );
+    check(
+        "@string",
+        None,
+        None,
         "unknown format at 1:1: the body begins with 0x40, as neither JSON nor XML does",
     );
     check(

@@ -1,292 +1,162 @@
-//! `DataContractSerializer`'s text XML: an element for each member, `i:type` where the declared type
-//! does not say what it is, `i:nil` for null, collections of pairs as elements with `key` and `value`.
+//! Text XML as a stream of elements and text.
 //!
-//! Source: *Data Contract Serializer* in the .NET documentation, and what the serializer writes.
+//! Source: *Namespaces in XML 1.0*. Tolerant as the .NET reader is: references to characters that XML
+//! forbids are taken. Strict as it is by default: no document type declaration, no entity but the
+//! predefined five.
 
-mod elements;
+use std::borrow::Cow;
 
-use elements::{Elements, Named, Piece, Start};
-use smol_str::SmolStr;
+use quick_xml::NsReader;
+use quick_xml::errors::{Error, IllFormedError};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::name::{Namespace, NamespaceResolver, QName, ResolveResult};
 
-use super::contract::{self, ARRAYS, CONTEXT, Contract, Shape};
-use super::{Fault, MAX_DEPTH, Notes, pairs, scalar};
-use crate::context::{Bag, ExecutionContext, Name, Object, TypeName, Value};
+use super::elements::{self, Elements, MAX_PREFIXES, Named, Piece, Start, Tag};
+use super::{Fault, Notes};
+use crate::context::ExecutionContext;
 
 /// Reads a body.
 pub(super) fn read(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Fault> {
-    let mut reader = Reader {
-        elements: Elements::new(text),
-        notes,
-        depth: 0,
-    };
-    let root = reader.root()?;
-    if root.name() != CONTEXT.name || !root.is_contract {
-        return Err(reader
-            .elements
-            .fault("no execution context: another root element"));
-    }
-    let members = reader.complex(&CONTEXT)?;
-    reader.end()?;
-    Ok(ExecutionContext::new(members))
+    elements::read(Xml::new(text), notes)
 }
 
-struct Reader<'a, 'n> {
-    elements: Elements<'a>,
-    notes: &'n mut Notes,
-    depth: usize,
+impl Tag for BytesStart<'_> {
+    fn name(&self) -> &str {
+        self.local_name().into_inner()
+    }
 }
 
-impl<'a> Reader<'a, '_> {
-    fn root(&mut self) -> Result<Start<'a>, Fault> {
+/// The pieces of a body.
+struct Xml<'a> {
+    reader: NsReader<&'a [u8]>,
+}
+
+impl<'a> Elements<'a> for Xml<'a> {
+    type Tag = BytesStart<'a>;
+
+    /// Processing instructions are no pieces either.
+    fn next(&mut self) -> Result<Piece<'a, Self::Tag>, Fault> {
         loop {
-            match self.elements.next()? {
-                Piece::Start(start) => return Ok(start),
-                Piece::Text(text) if is_blank(&text) => {}
-                _ => return Err(self.elements.fault("an element is expected")),
+            let event = self
+                .reader
+                .read_event()
+                .map_err(|error| self.broken(&error))?;
+            return Ok(match event {
+                Event::Start(tag) | Event::Empty(tag) => Piece::Start(self.start(tag)?),
+                Event::End(_) => Piece::End,
+                Event::Text(text) => Piece::Text(text.xml10_content()),
+                Event::CData(text) => Piece::Text(text.xml10_content()),
+                Event::GeneralRef(reference) => Piece::Text(self.resolve(&reference)?),
+                Event::DocType(_) => return Err(self.fault("a document type declaration")),
+                Event::Eof => Piece::Nothing,
+                Event::Comment(_) | Event::PI(_) | Event::Decl(_) => continue,
+            });
+        }
+    }
+
+    fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
+        Fault {
+            offset: usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl<'a> Xml<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut reader = NsReader::from_str(text);
+        reader.config_mut().expand_empty_elements = true;
+        reader
+            .resolver_mut()
+            .set_max_namespace_bindings(MAX_PREFIXES);
+        Self { reader }
+    }
+
+    fn start(&self, tag: BytesStart<'a>) -> Result<Start<BytesStart<'a>>, Fault> {
+        let resolver = self.reader.resolver();
+        let namespace = bound(resolver.resolve_element(tag.name()).0);
+        // A second handle on the same text: the attributes are read while the element is made.
+        let attributes = tag.clone();
+        let mut start = Start::new(tag, namespace);
+        for attribute in attributes.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| self.fault("a broken attribute"))?;
+            if attribute.key.as_namespace_binding().is_some() {
+                continue;
+            }
+            let (namespace, name) = resolver.resolve_attribute(attribute.key);
+            let named = start.attribute(bound(namespace), name.into_inner(), &attribute.value);
+            if let Some(named) = named {
+                start.named = self.named(resolver, named)?;
             }
         }
+        Ok(start)
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
-        loop {
-            match self.elements.next()? {
-                Piece::Nothing => return Ok(()),
-                Piece::Text(text) if is_blank(&text) => {}
-                _ => return Err(self.elements.fault("the body goes on after its end")),
-            }
-        }
-    }
-
-    /// Reads the element that `start` began, to its end.
-    fn value(&mut self, start: Start<'a>, shape: Shape) -> Result<Value, Fault> {
-        if self.depth == MAX_DEPTH {
-            return Err(self
-                .elements
-                .fault(format!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        self.depth += 1;
-        let value = self.element(start, shape);
-        self.depth -= 1;
-        value
-    }
-
-    fn element(&mut self, start: Start<'a>, shape: Shape) -> Result<Value, Fault> {
-        if start.is_reference {
-            self.notes
-                .add("a reference to an earlier element, not followed");
-        }
-        if start.is_nil {
-            self.generic(None)?;
-            return Ok(Value::Null);
-        }
-        match start.named {
-            Named::Nothing => self.shaped(shape),
-            named => self.named(&named),
+    /// Resolves the qualified name in `i:type` through the prefixes that are bound here.
+    fn named(&self, resolver: &NamespaceResolver, value: &str) -> Result<Named, Fault> {
+        let (namespace, name) = resolver.resolve_element(QName(value));
+        match namespace {
+            ResolveResult::Unknown(_) => Err(self.fault("a type whose prefix is not bound")),
+            namespace => Named::new(name.into_inner(), bound(namespace).unwrap_or_default())
+                .map_err(|reason| self.fault(reason)),
         }
     }
 
-    fn named(&mut self, named: &Named) -> Result<Value, Fault> {
-        match named {
-            Named::Nothing => self.generic(None),
-            Named::Known(shape) => self.shaped(*shape),
-            Named::ArrayOf(item, _) if item.starts_with("KeyValue") => self.bag(Shape::Any),
-            Named::ArrayOf(item, namespace) => {
-                self.items(&Named::new(item, namespace)).map(Value::Array)
-            }
-            Named::Unknown(type_name) => self.generic(Some(type_name.clone())),
-        }
-    }
-
-    fn shaped(&mut self, shape: Shape) -> Result<Value, Fault> {
-        match shape {
-            Shape::Any => self.generic(None),
-            Shape::Complex(contract) => self.complex(contract).map(|object| {
-                if std::ptr::eq(contract, &CONTEXT) {
-                    Value::Context(Box::new(ExecutionContext::new(object)))
-                } else {
-                    Value::Object(object)
-                }
-            }),
-            Shape::Bag(value) => self.bag(*value),
-            Shape::List(item) => self.items(&Named::Known(*item)).map(Value::Array),
-            shape => {
-                let text = self.text()?;
-                Ok(scalar::read(text, shape, self.notes))
-            }
-        }
-    }
-
-    /// The next element within this one; `None` at its end. Text between elements is indentation.
-    fn child(&mut self) -> Result<Option<Start<'a>>, Fault> {
-        loop {
-            match self.elements.next()? {
-                Piece::Start(start) => return Ok(Some(start)),
-                Piece::End => return Ok(None),
-                Piece::Text(text) if is_blank(&text) => {}
-                Piece::Text(_) => {
-                    return Err(self.elements.fault("text where elements are expected"));
-                }
-                Piece::Nothing => return Err(self.cut()),
-            }
-        }
-    }
-
-    fn text(&mut self) -> Result<String, Fault> {
-        let mut text = String::new();
-        loop {
-            match self.elements.next()? {
-                Piece::Text(more) if text.is_empty() => text = more.into_owned(),
-                Piece::Text(more) => text.push_str(&more),
-                Piece::End => return Ok(text),
-                Piece::Start(_) => {
-                    return Err(self.elements.fault("an element where text is expected"));
-                }
-                Piece::Nothing => return Err(self.cut()),
-            }
-        }
-    }
-
-    fn complex(&mut self, contract: &'static Contract) -> Result<Object, Fault> {
-        let mut members = Vec::new();
-        let mut next = 0;
-        while let Some(start) = self.child()? {
-            let noted = self.notes.list.len();
-            let (name, shape) = match contract.member(start.name(), &mut next) {
-                Some((name, shape)) => (Name::Borrowed(name), shape),
-                None => (Name::Owned(start.name().to_owned()), Shape::Any),
-            };
-            let value = self.value(start, shape)?;
-            self.notes.within(noted, &name);
-            members.push((name, value));
-        }
-        let type_name = (!contract.name.is_empty()).then_some(TypeName {
-            name: contract.name.into(),
-            namespace: None,
-        });
-        Ok(Object::new(type_name, members, |name| {
-            self.notes.repeated("member", name)
-        }))
-    }
-
-    fn bag(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let mut entries = Vec::new();
-        while self.child()?.is_some() {
-            entries.push(self.pair(shape)?);
-        }
-        Ok(Value::Bag(Bag::new(entries, |key| {
-            self.notes.repeated("key", key)
-        })))
-    }
-
-    /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
-    fn pair(&mut self, shape: Shape) -> Result<(SmolStr, Value), Fault> {
-        let noted = self.notes.list.len();
-        let (mut key, mut value) = (None, None);
-        while let Some(start) = self.child()? {
-            match start.name() {
-                "key" | "Key" => key = Some(SmolStr::from(self.text()?)),
-                "value" | "Value" => value = Some(self.value(start, shape)?),
-                _ => drop(self.value(start, Shape::Any)?),
-            }
-        }
-        let key = key.ok_or_else(|| self.elements.fault("a key/value pair without a key"))?;
-        self.notes.within(noted, &key);
-        Ok((key, value.unwrap_or(Value::Null)))
-    }
-
-    /// Reads the items of a list whose type names theirs.
-    fn items(&mut self, named: &Named) -> Result<Vec<Value>, Fault> {
-        let mut items = Vec::new();
-        while let Some(mut start) = self.child()? {
-            let noted = self.notes.list.len();
-            if matches!(start.named, Named::Nothing) {
-                start.named = named.clone();
-            }
-            items.push(self.value(start, Shape::Any)?);
-            self.notes.within_item(noted, items.len() - 1);
-        }
-        Ok(items)
-    }
-
-    /// Reads an element that no contract describes: as text, as a list where its elements say so, else
-    /// as members.
-    fn generic(&mut self, type_name: Option<TypeName>) -> Result<Value, Fault> {
-        let mut text = String::new();
-        let mut children = Children::default();
-        loop {
-            match self.elements.next()? {
-                Piece::Text(more) => text.push_str(&more),
-                Piece::Start(start) => self.generic_child(start, &mut children)?,
-                Piece::End => break,
-                Piece::Nothing => return Err(self.cut()),
-            }
-        }
-        if !children.members.is_empty() {
-            return Ok(children.into_value(type_name, self.notes));
-        }
-        let Some(type_name) = type_name else {
-            return Ok(Value::String(text.into()));
+    fn resolve(&self, reference: &BytesRef<'a>) -> Result<Cow<'a, str>, Fault> {
+        let name = reference.xml10_content();
+        let character = match &*name {
+            "lt" => '<',
+            "gt" => '>',
+            "amp" => '&',
+            "quot" => '"',
+            "apos" => '\'',
+            name => match name.strip_prefix('#') {
+                Some(code) => self.character(code)?,
+                None => return Err(self.fault("an entity that is not predefined")),
+            },
         };
-        let content =
-            (!text.is_empty()).then_some((Name::Borrowed("@value"), Value::String(text.into())));
-        let members = content.into_iter().collect();
-        Ok(Value::Object(Object::new(Some(type_name), members, |_| {})))
+        Ok(Cow::Owned(character.to_string()))
     }
 
-    fn generic_child(&mut self, start: Start<'a>, children: &mut Children) -> Result<(), Fault> {
-        let noted = self.notes.list.len();
-        let name = start.name().to_owned();
-        let is_item = start.is_primitive_item;
-        let shape = match is_item {
-            true => contract::known(&name, ARRAYS).unwrap_or(Shape::Any),
-            false => Shape::Any,
+    fn character(&self, code: &str) -> Result<char, Fault> {
+        let (digits, radix) = match code.strip_prefix('x') {
+            Some(digits) => (digits, 16),
+            None => (code, 10),
         };
-        let value = self.value(start, shape)?;
-        self.notes.within(noted, &name);
-        children.are_items &= is_item;
-        children.members.push((name.into(), value));
-        Ok(())
+        match u32::from_str_radix(digits, radix) {
+            Ok(0xd800..=0xdfff) => Ok(char::REPLACEMENT_CHARACTER),
+            Ok(code) => char::from_u32(code)
+                .ok_or_else(|| self.fault("a character that Unicode does not have")),
+            Err(_) => Err(self.fault("a broken character reference")),
+        }
     }
 
-    fn cut(&self) -> Fault {
-        self.elements.fault("the body ends within an element")
-    }
-}
-
-/// What an element without a contract holds.
-struct Children {
-    members: Vec<(Name, Value)>,
-    are_items: bool,
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Self {
-            members: Vec::new(),
-            are_items: true,
+    /// The parser's error in words of ours: its own texts may quote what stands there, which may be data.
+    fn broken(&self, error: &Error) -> Fault {
+        let reason = match error {
+            Error::Syntax(error) => Cow::Owned(error.to_string()),
+            Error::IllFormed(IllFormedError::MissingEndTag(_)) => {
+                "the body ends within an element".into()
+            }
+            Error::IllFormed(
+                IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_),
+            ) => "an end tag without its start tag".into(),
+            Error::IllFormed(IllFormedError::UnclosedReference) => {
+                "an ampersand that begins no reference".into()
+            }
+            Error::Namespace(_) => "a namespace declaration that is not allowed".into(),
+            _ => "not well-formed".into(),
+        };
+        Fault {
+            offset: usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX),
+            reason,
         }
     }
 }
 
-impl Children {
-    fn into_value(self, type_name: Option<TypeName>, notes: &mut Notes) -> Value {
-        if self.are_items || self.are_repeated() {
-            let items = self.members.into_iter().map(|(_, value)| value).collect();
-            return pairs(items, notes);
-        }
-        Value::Object(Object::new(type_name, self.members, |name| {
-            notes.repeated("member", name)
-        }))
+fn bound(namespace: ResolveResult<'_>) -> Option<&str> {
+    match namespace {
+        ResolveResult::Bound(Namespace(name)) => Some(name),
+        _ => None,
     }
-
-    /// Elements of one name are the items of a list; a single one is too if its name says "pair".
-    fn are_repeated(&self) -> bool {
-        let first = &self.members[0].0;
-        let are_same = self.members.iter().all(|(name, _)| name == first);
-        are_same && (self.members.len() > 1 || first.starts_with("KeyValue"))
-    }
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim_matches([' ', '\t', '\r', '\n']).is_empty()
 }

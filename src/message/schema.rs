@@ -52,7 +52,7 @@ pub(crate) const SCHEMA: &str = concat!(
     "required": ["format", "reason", "body"],
     "additionalProperties": false,
     "properties": {
-      "format": {"enum": ["json", "xml", null], "description": "The format that the body seemed to have."},
+      "format": {"enum": ["json", "xml", "binary", null], "description": "The format that the body seemed to have."},
       "reason": {"type": "string", "description": "Where and why decoding ended."},
       "body": {"type": "string", "contentEncoding": "base64", "description": "The body as it was received."}
     }

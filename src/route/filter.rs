@@ -78,7 +78,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         "format",
         Key::Envelope(
             |message| message.format().map(WireFormat::as_str),
-            Some(&["json", "xml"]),
+            Some(&["json", "xml", "binary"]),
         ),
     ),
     (

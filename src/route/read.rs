@@ -220,7 +220,12 @@ fn check_choices(words: &[String], choices: &[&str]) -> Result<(), String> {
     if words.iter().all(is_choice) {
         return Ok(());
     }
-    Err(format!("must be {}", choices.join(" or ")))
+    Err(match choices {
+        [others @ .., last] if !others.is_empty() => {
+            format!("must be {} or {last}", others.join(", "))
+        }
+        _ => format!("must be {}", choices.concat()),
+    })
 }
 
 impl Filter {
@@ -366,7 +371,7 @@ mod tests {
             ),
             (
                 "format = [\"json\", \"yaml\"]\nsinks = \"a\"",
-                "route[0].format: must be json or xml",
+                "route[0].format: must be json, xml or binary",
             ),
             (
                 "undecodable = true\nmessage = \"Update\"\nsinks = \"a\"",
@@ -429,7 +434,7 @@ mod tests {
                 "table is given twice; write \"|\" between its values",
             ),
             ("table=", "table holds an empty text, which nothing is"),
-            ("format=yaml", "format must be json or xml"),
+            ("format=yaml", "format must be json, xml or binary"),
             (
                 "attribute.=x",
                 "attribute. is no key; did you mean attribute.NAME?",

@@ -1,7 +1,8 @@
 //! Bodies as the genuine serializers wrote them, decoded and compared with what was written.
 //!
-//! `tests/data/contexts` holds for each case `NAME.json`, `NAME.xml` and the two truth files that
-//! [`truth`] reads, and payloads that were published without one.
+//! `tests/data/contexts` holds for each case `NAME.json`, `NAME.xml`, for all but the largest `NAME.bin`, and
+//! the two truth files that [`truth`] reads, and payloads that were published without one. What there is in
+//! the binary format alone is in `tests/data/binary`.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +10,7 @@
 )]
 
 mod agreement;
+mod binary;
 mod published;
 mod rows;
 mod schema;
@@ -49,8 +51,12 @@ fn cases() -> Vec<String> {
     cases
 }
 
+fn bytes(name: &str) -> Vec<u8> {
+    fs::read(data().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 fn decoded(name: &str) -> Decoded {
-    decode(file(name).as_bytes(), Hint::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
+    decode(&bytes(name), Hint::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The context document of a body.
@@ -105,8 +111,14 @@ fn both_formats_give_one_document_apart_from_what_json_cannot_carry() {
 }
 
 #[test]
-fn xml_keeps_the_types_that_json_does_not_have() {
-    let context = decoded("a11-primitives.xml").context;
+fn xml_and_binary_keep_the_types_that_json_does_not_have() {
+    for name in ["a11-primitives.xml", "a11-primitives.bin"] {
+        keeps_types(name);
+    }
+}
+
+fn keeps_types(name: &str) {
+    let context = decoded(name).context;
     let value = |name: &str| {
         context
             .input_parameters()

@@ -15,6 +15,30 @@ pub(crate) fn json_document(truth: &Tree) -> Tree {
     document(&with_dates(truth))
 }
 
+/// The document's members for a body in the binary format, where a local date has become one in UTC.
+pub(crate) fn binary_document(truth: &Tree) -> Tree {
+    document(&without_offsets(truth))
+}
+
+fn without_offsets(truth: &Tree) -> Tree {
+    match truth {
+        Tree::Array(items) => Tree::Array(items.iter().map(without_offsets).collect()),
+        Tree::Object(members) => {
+            let local = truth.text("kind") == Some("local") && truth.text("utc_ticks").is_some();
+            let utc = local.then(|| {
+                let ticks = milliseconds(truth, "utc_ticks") - UNIX_EPOCH_TICKS;
+                Tree::String(render(ticks, "Z"))
+            });
+            let member = |(name, value): &(String, Tree)| match (name.as_str(), &utc) {
+                ("text", Some(utc)) => (name.clone(), utc.clone()),
+                _ => (name.clone(), without_offsets(value)),
+            };
+            Tree::Object(members.iter().map(member).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 fn with_dates(truth: &Tree) -> Tree {
     match truth {
         Tree::Array(items) => Tree::Array(items.iter().map(with_dates).collect()),
@@ -350,7 +374,8 @@ fn trimmed(text: &str) -> String {
     let Some((whole, rest)) = text.split_once('.') else {
         return text.to_owned();
     };
-    let (fraction, zone) = rest.split_at(7);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (fraction, zone) = rest.split_at(digits);
     match fraction.trim_end_matches('0') {
         "" => format!("{whole}{zone}"),
         fraction => format!("{whole}.{fraction}{zone}"),

@@ -31,17 +31,23 @@ const CLAIM: &str = "http://schemas.microsoft.com/xrm/2011/Claims/Organization";
 /// The body as it came, under Dataverse's headers.
 ///
 /// # Errors
-/// When it is no context, or one in XML: what Dataverse would have written as JSON cannot be told from it.
+/// When it is no context, or one in another format: what Dataverse would have written as JSON cannot be told
+/// from it.
 pub(super) fn content(message: &Message) -> Result<Content, Unfit> {
     let Said::Context { decoded, .. } = &message.content else {
         return Err(Unfit(
             "the event could not be decoded, and mode = \"dataverse\" sends contexts".to_owned(),
         ));
     };
-    if decoded.format != WireFormat::Json {
-        return Err(Unfit(
-            "the event came as XML, and mode = \"dataverse\" sends the JSON that came; set the service endpoint's message format to JSON, or use another mode".to_owned(),
-        ));
+    let other = match decoded.format {
+        WireFormat::Json => None,
+        WireFormat::Xml => Some("XML"),
+        WireFormat::Binary => Some(".NET binary XML"),
+    };
+    if let Some(other) = other {
+        return Err(Unfit(format!(
+            "the event came as {other}, and mode = \"dataverse\" sends the JSON that came; set the service endpoint's message format to JSON, or use another mode"
+        )));
     }
     let context = &decoded.context;
     let claim = message.event.properties.get(CLAIM);

@@ -1,0 +1,105 @@
+//! The bytes of a body, read from the front. A length is only believed once that much is there.
+
+use std::borrow::Cow;
+
+use super::dictionary::STRINGS;
+use crate::decoder::Fault;
+
+/// A body and how far it was read.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { body, at: 0 }
+    }
+
+    /// What is wrong here.
+    pub(super) fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
+        Fault {
+            offset: self.at,
+            reason: reason.into(),
+        }
+    }
+
+    /// What is still to be read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.body[self.at..]
+    }
+
+    /// The next byte, which is left to be read.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Fault> {
+        self.array().map(|[byte]| byte)
+    }
+
+    /// Reads so many bytes.
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
+        let bytes = self.rest().get(..count);
+        let bytes = bytes.ok_or_else(|| self.fault("the body ends within a record"))?;
+        self.at += count;
+        Ok(bytes)
+    }
+
+    /// Reads bytes of which the type tells the number.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let bytes = self.rest().first_chunk().copied();
+        let bytes = bytes.ok_or_else(|| self.fault("the body ends within a record"))?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    /// Reads a `MultiByteInt31`: seven bits a byte, the low ones first, while the top bit is set.
+    pub(super) fn int31(&mut self) -> Result<usize, Fault> {
+        let mut value = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.byte()?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                let is_valid = shift < 28 || byte < 8;
+                return match usize::try_from(value) {
+                    Ok(value) if is_valid => Ok(value),
+                    _ => break,
+                };
+            }
+        }
+        Err(self.fault("a length of more than 31 bits"))
+    }
+
+    /// Reads a string behind its length.
+    pub(super) fn string(&mut self) -> Result<&'a str, Fault> {
+        let length = self.int31()?;
+        self.text(length)
+    }
+
+    /// Reads so many bytes of UTF-8.
+    pub(super) fn text(&mut self, length: usize) -> Result<&'a str, Fault> {
+        let start = self.at;
+        let bytes = self.take(length)?;
+        str::from_utf8(bytes).map_err(|cause| Fault {
+            offset: start + cause.valid_up_to(),
+            reason: "not UTF-8".into(),
+        })
+    }
+
+    /// Reads the number of a string in the dictionary. Even numbers are those of the static one; odd ones
+    /// are those of a session, which a body that stands alone does not have.
+    pub(super) fn dictionary(&mut self) -> Result<&'static str, Fault> {
+        let number = self.int31()?;
+        if number % 2 == 1 {
+            return Err(
+                self.fault("a string by its number in a dictionary that the body does not have")
+            );
+        }
+        STRINGS
+            .get(number / 2)
+            .copied()
+            .ok_or_else(|| self.fault("a string by a number that the static dictionary lacks"))
+    }
+}
