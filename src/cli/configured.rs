@@ -36,12 +36,15 @@ Variables of the environment:
     DATAVERSE_LISTENER__SINK__0__SIGNATURE__SECRET_FILE
     DATAVERSE_LISTENER__SINK__0__SIGNATURE__PREVIOUS_SECRET_FILE";
 
+/// Where the configuration is, if nobody says otherwise: the service reads this one.
+const WHERE: &str = "/etc/dataverse-listener/config.toml";
+
 /// The option of every command that works as a configuration says.
 #[derive(Debug, Args)]
 pub(super) struct Configured {
     /// The configuration file, in TOML; config/dataverse-listener.toml shows every key. Each can be set by a
     /// variable instead, DATAVERSE_LISTENER__SECTION__KEY: see below
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", default_value = WHERE)]
     path: PathBuf,
 }
 

@@ -3,6 +3,18 @@
 use crate::world::{Program, command, daemon, file};
 
 #[test]
+fn without_a_name_the_configuration_of_the_service_is_meant() {
+    for arguments in [["run", "--help"], ["check", "--help"]] {
+        let ended = Program::start(&mut command(arguments)).wait();
+        let help = ended.stdout.join("\n");
+        assert!(
+            help.contains("[default: /etc/dataverse-listener/config.toml]"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_no_value_with_it() {
     let file = file(
         "tpyo = 1\n[[hub]]\nconnection_string = \"hunter2\"\nstart = \"yesterday\"\n\
