@@ -156,7 +156,7 @@ fn every_event_is_in_the_files_once_and_in_order() {
 fn a_file_may_become_many() {
     for (keys, least) in [
         ("path = \"{partition}.ndjson\"", 4),
-        ("rotate_bytes = \"1MiB\"", 5),
+        ("rotate_bytes = \"1MiB\"", 4),
     ] {
         let world = World::new(4, keys);
         world.hub.simulate(["--count", "500"]);
