@@ -28,6 +28,7 @@ use crate::otlp::Otlp;
 use crate::partition::{Ended, Partition, Terms};
 use crate::receiver::{self, EventHub, Receiver, ReceiverError, StartPosition};
 use crate::shutdown::Shutdown;
+use crate::status::Totals;
 use crate::trace::Tracer;
 use reload::Reloads;
 use sinks::Sinks;
@@ -63,19 +64,9 @@ pub(crate) struct App {
 /// What a finished run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// Events received.
-    pub received: u64,
-    /// Of them, events whose body could not be decoded.
-    pub undecodable: u64,
-    /// Of them, events that no route matched.
-    pub unrouted: u64,
-    /// Of them, events that repeat another one, delivered or suppressed.
-    pub duplicates: u64,
-    /// Events that went to the dead-letter sink.
-    pub dead_lettered: u64,
-    /// Events that were given up, as the configuration wants.
-    pub skipped: u64,
-    /// Of them, events that were not delivered to every sink: they will be received again.
+    /// What has passed.
+    pub totals: Totals,
+    /// Of the events received, those that were not delivered to every sink: they will be received again.
     pub left_behind: u64,
     /// Events that the partitions had and that were not delivered to every sink, as far as the service has said; none
     /// where it has not said it of each.
@@ -287,13 +278,7 @@ impl App {
         let forced = self.shutdown.force_token();
         forced.run_until_cancelled(duplicates.keep()).await;
         summary.behind = self.vitals.standings().behind();
-        let tally = dispatcher.tally();
-        summary.received = tally.received();
-        summary.undecodable = tally.undecodable();
-        summary.unrouted = tally.unrouted();
-        summary.duplicates = tally.duplicates();
-        summary.dead_lettered = tally.dead_lettered();
-        summary.skipped = tally.skipped();
+        summary.totals = self.vitals.totals();
         // With the dispatcher the queues close: each worker finishes what it has, or is ended.
         drop(dispatcher);
         let finished = sinks.finish(&self.shutdown).await;
@@ -770,7 +755,7 @@ mod tests {
         };
         let meanwhile = timeout(Duration::from_secs(30), meanwhile);
         let (summary, running) = tokio::join!(app.run(|_| ()), meanwhile);
-        assert_eq!(summary.unwrap().received, 5);
+        assert_eq!(summary.unwrap().totals.received, 5);
         let (running, ended) = (running.unwrap(), told());
         let source = Arc::clone(&standings.snapshot()[0].source);
         let partition = format!(

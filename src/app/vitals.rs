@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -29,15 +29,7 @@ pub(crate) struct Vitals {
     shutdown: Shutdown,
     begun: Instant,
     started_at: OffsetDateTime,
-    deliveries: RwLock<Option<Deliveries>>,
     state: Mutex<State>,
-}
-
-/// What tells of deliveries, once there are sinks.
-#[derive(Debug)]
-struct Deliveries {
-    tally: Tally,
-    gauges: Vec<Gauge>,
 }
 
 #[derive(Debug)]
@@ -55,7 +47,6 @@ impl Vitals {
             shutdown,
             begun: Instant::now(),
             started_at: OffsetDateTime::now_utc(),
-            deliveries: RwLock::default(),
             state: Mutex::new(State {
                 health: Health::new(config),
                 is_started: false,
@@ -75,9 +66,15 @@ impl Vitals {
 
     /// There are sinks, or others than before, and from now on events go to them.
     pub(super) fn delivers(&self, tally: Tally, gauges: Vec<Gauge>) {
-        self.metrics.follow(tally.clone(), gauges.clone());
-        let deliveries = self.deliveries.write();
-        *deliveries.unwrap_or_else(PoisonError::into_inner) = Some(Deliveries { tally, gauges });
+        self.metrics.follow(tally, gauges);
+    }
+
+    /// What has passed since the daemon began.
+    pub(super) fn totals(&self) -> Totals {
+        let followed = self.metrics.followed();
+        followed
+            .map(|(tally, _)| totals(&tally))
+            .unwrap_or_default()
     }
 
     /// How everything stands now.
@@ -128,24 +125,27 @@ impl Watched for Vitals {
 
     fn status(&self) -> Status {
         let report = self.report();
-        let deliveries = self.deliveries.read();
-        let deliveries = deliveries.unwrap_or_else(PoisonError::into_inner);
-        let deliveries = deliveries.as_ref();
-        let sinks = deliveries.map(|deliveries| deliveries.gauges.iter().map(Gauge::read));
-        let totals = deliveries.map(|Deliveries { tally, .. }| Totals {
-            received: tally.received(),
-            undecodable: tally.undecodable(),
-            unrouted: tally.unrouted(),
-            duplicates: tally.duplicates(),
-            dead_lettered: tally.dead_lettered(),
-            skipped: tally.skipped(),
-        });
+        let (totals, gauges) = match self.metrics.followed() {
+            Some((tally, gauges)) => (totals(&tally), gauges),
+            None => Default::default(),
+        };
         Status::new(
             &report,
-            sinks.into_iter().flatten(),
-            totals.unwrap_or_default(),
+            gauges.iter().map(Gauge::read),
+            totals,
             self.started_at,
             OffsetDateTime::now_utc(),
         )
+    }
+}
+
+fn totals(tally: &Tally) -> Totals {
+    Totals {
+        received: tally.received(),
+        undecodable: tally.undecodable(),
+        unrouted: tally.unrouted(),
+        duplicates: tally.duplicates(),
+        dead_lettered: tally.dead_lettered(),
+        skipped: tally.skipped(),
     }
 }

@@ -145,12 +145,12 @@ fn announce(hubs: &[(EventHub, Vec<PartitionId>)]) {
 
 /// What a finished run did, for a person.
 pub(super) fn sentence(summary: &Summary) -> String {
-    let delivered = summary.received - summary.left_behind.min(summary.received);
+    let delivered = summary.totals.received - summary.left_behind.min(summary.totals.received);
     let mut sentence = match delivered {
         1 => "1 event".to_owned(),
         events => format!("{events} events"),
     };
-    sentence.push_str(&match summary.undecodable {
+    sentence.push_str(&match summary.totals.undecodable {
         0 => ", none undecodable".to_owned(),
         some => format!(", {some} undecodable"),
     });

@@ -78,7 +78,7 @@ impl Again {
                 ..
             } => Exit::InputOutput,
             _ if shutdown.is_stopped() => Exit::TryAgain,
-            Summary { skipped: 1.., .. } => Exit::Data,
+            Summary { totals, .. } if totals.skipped > 0 => Exit::Data,
             _ => Exit::Fine,
         })
     }
@@ -128,14 +128,14 @@ impl Again {
 
 /// What a finished replay did, for a person.
 fn told(summary: &Summary, sink: &str) -> String {
-    let matched = summary.received - summary.unrouted.min(summary.received);
-    let delivered = matched - (summary.skipped + summary.left_behind).min(matched);
+    let matched = summary.totals.received - summary.totals.unrouted.min(summary.totals.received);
+    let delivered = matched - (summary.totals.skipped + summary.left_behind).min(matched);
     let mut text = format!(
         "{} read, {delivered} delivered to \"{sink}\"",
-        counted(summary.received, "event")
+        counted(summary.totals.received, "event")
     );
-    if summary.skipped > 0 {
-        text.push_str(&format!(", {} refused", summary.skipped));
+    if summary.totals.skipped > 0 {
+        text.push_str(&format!(", {} refused", summary.totals.skipped));
     }
     if summary.left_behind > 0 {
         text.push_str(&format!(", {} left behind", summary.left_behind));

@@ -86,12 +86,12 @@ impl Run {
             );
         }
         tracing::info!(
-            received = summary.received,
-            undecodable = summary.undecodable,
-            unrouted = summary.unrouted,
-            duplicates = summary.duplicates,
-            dead_lettered = summary.dead_lettered,
-            skipped = summary.skipped,
+            received = summary.totals.received,
+            undecodable = summary.totals.undecodable,
+            unrouted = summary.totals.unrouted,
+            duplicates = summary.totals.duplicates,
+            dead_lettered = summary.totals.dead_lettered,
+            skipped = summary.totals.skipped,
             behind = summary.behind,
             "stopped"
         );

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, GaugeValueEncoder, NoLabelSet,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, GaugeValueEncoder, MetricEncoder,
+    NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
@@ -79,16 +80,9 @@ impl Family {
         encoder: &mut DescriptorEncoder<'_>,
         samples: impl IntoIterator<Item = (L, Value)>,
     ) -> fmt::Result {
-        let mut samples = samples.into_iter().peekable();
-        if samples.peek().is_none() {
-            return Ok(());
-        }
-        let (unit, kind) = (self.unit.as_ref(), MetricType::Gauge);
-        let mut family = encoder.encode_descriptor(self.name, self.help, unit, kind)?;
-        for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
+        self.write(encoder, MetricType::Gauge, samples, |mut sample, value| {
+            sample.encode_gauge(&value)
+        })
     }
 
     /// Writes it as counters; nothing at all where there is none.
@@ -97,16 +91,29 @@ impl Family {
         encoder: &mut DescriptorEncoder<'_>,
         samples: impl IntoIterator<Item = (L, u64)>,
     ) -> fmt::Result {
+        self.write(
+            encoder,
+            MetricType::Counter,
+            samples,
+            |mut sample, value| sample.encode_counter::<NoLabelSet, u64, f64>(&value, None),
+        )
+    }
+
+    fn write<L: EncodeLabelSet, V>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        kind: MetricType,
+        samples: impl IntoIterator<Item = (L, V)>,
+        one: impl Fn(MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result {
         let mut samples = samples.into_iter().peekable();
         if samples.peek().is_none() {
             return Ok(());
         }
-        let (unit, kind) = (self.unit.as_ref(), MetricType::Counter);
+        let unit = self.unit.as_ref();
         let mut family = encoder.encode_descriptor(self.name, self.help, unit, kind)?;
         for (labels, value) in samples {
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, u64, f64>(&value, None)?;
+            one(family.encode_family(&labels)?, value)?;
         }
         Ok(())
     }

@@ -76,6 +76,11 @@ impl Metrics {
         *self.dispatching.lock() = Some((tally, sinks));
     }
 
+    /// Those that are told of, once there are any.
+    pub(crate) fn followed(&self) -> Option<(Tally, Vec<Gauge>)> {
+        self.dispatching.lock().clone()
+    }
+
     /// All of them as they are now, in one of the formats.
     ///
     /// # Errors

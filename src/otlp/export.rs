@@ -139,26 +139,24 @@ async fn ask(client: Client, request: reqwest::Request) -> Result<Response<Bytes
 
 /// What exports spans.
 pub(super) fn spans(post: Post) -> io::Result<SpanExporter> {
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(post.url.as_str())
-        .with_timeout(TIMEOUT)
-        .with_retry_policy(RetryPolicy::recommended())
-        .with_http_client(post);
+    let exporter = carried(SpanExporter::builder().with_http(), post);
     exporter.build().map_err(failed)
 }
 
 /// What exports measurements.
 pub(super) fn metrics(post: Post) -> io::Result<MetricExporter> {
-    let exporter = MetricExporter::builder()
-        .with_http()
+    let exporter = carried(MetricExporter::builder().with_http(), post);
+    exporter.build().map_err(failed)
+}
+
+/// The same exporter, whose requests `post` makes.
+fn carried<B: WithExportConfig + WithHttpConfig>(exporter: B, post: Post) -> B {
+    exporter
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(post.url.as_str())
         .with_timeout(TIMEOUT)
         .with_retry_policy(RetryPolicy::recommended())
-        .with_http_client(post);
-    exporter.build().map_err(failed)
+        .with_http_client(post)
 }
 
 fn failed(error: ExporterBuildError) -> io::Error {

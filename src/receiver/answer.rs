@@ -36,9 +36,7 @@ impl Answer {
             Some(SimpleValue::Uint(code)) => i64::from(*code),
             Some(SimpleValue::Long(code)) => *code,
             _ => {
-                return Err(Failure::Lost(
-                    "an answer came without a status code".to_owned(),
-                ));
+                return Err(Failure::lost("an answer came without a status code"));
             }
         };
         if (200..300).contains(&status) {
@@ -65,7 +63,7 @@ impl Answer {
 /// Nobody has walked along the body so far.
 fn value(encoded: &[u8]) -> Result<Value, Failure> {
     let unreadable =
-        |reason: &dyn Display| Failure::Lost(format!("an answer cannot be read: {reason}"));
+        |reason: &dyn Display| Failure::lost(format!("an answer cannot be read: {reason}"));
     let mut encoded = encoded.to_vec();
     walk::make_safe(&mut encoded).map_err(|flaw| unreadable(&flaw))?;
     serde_amqp::from_slice(&encoded).map_err(|error| unreadable(&error))
@@ -140,16 +138,16 @@ mod tests {
     fn an_answer_nested_without_end_is_an_answer() {
         let encoded = walk::tests::nested(0xd0, 100_000);
         assert!(matches!(value(&encoded), Ok(Value::List(_))));
-        assert!(matches!(value(b"\xa1\x05ab"), Err(Failure::Lost(_))));
+        assert!(matches!(value(b"\xa1\x05ab"), Err(Failure::Lost { .. })));
     }
 
     #[test]
     fn an_answer_without_a_status_is_no_answer() {
-        assert!(matches!(answer(&[]), Err(Failure::Lost(_))));
+        assert!(matches!(answer(&[]), Err(Failure::Lost { .. })));
         let text = SimpleValue::String("200".into());
         assert!(matches!(
             answer(&[("status-code", text)]),
-            Err(Failure::Lost(_))
+            Err(Failure::Lost { .. })
         ));
     }
 }

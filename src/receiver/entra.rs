@@ -154,7 +154,7 @@ impl Identity {
         let token = timeout(LIMIT, self.last_or_new(now)).await;
         let token = token.unwrap_or_else(|_| Err(lost("nobody answered")));
         token.map_err(|failure| match (failure, &self.0.by) {
-            (Failure::Ended { kind, reason }, Some(by)) => Failure::Ended {
+            (Failure::Lost { kind, reason }, Some(by)) => Failure::Lost {
                 kind,
                 reason: format!("{reason} (asked by {by})"),
             },
@@ -267,7 +267,7 @@ fn credential(
 }
 
 fn lost(reason: &str) -> Failure {
-    Failure::Ended {
+    Failure::Lost {
         kind: LossKind::Unreachable,
         reason: format!("no token from Microsoft Entra ID: {reason}"),
     }

@@ -225,12 +225,7 @@ impl ReceiverError {
                 address: address.to_owned(),
                 source,
             },
-            Failure::Lost(reason) => Self::Disconnected {
-                object,
-                reason,
-                kind: LossKind::ConnectionLost,
-            },
-            Failure::Ended { kind, reason } => Self::Disconnected {
+            Failure::Lost { kind, reason } => Self::Disconnected {
                 object,
                 reason,
                 kind,
@@ -383,7 +378,7 @@ mod tests {
         let unreachable = judge(Failure::Unreachable(refused));
         assert_eq!(unreachable.to_string(), "ns:5671 cannot be reached");
         assert_eq!(unreachable.retry(), Retry::Now);
-        assert_eq!(judge(Failure::Lost("x".into())).retry(), Retry::Now);
+        assert_eq!(judge(Failure::lost("x")).retry(), Retry::Now);
         assert_eq!(
             judge(Failure::Malformed("x".into())).retry_once_worked(),
             Retry::Never
@@ -407,7 +402,7 @@ mod tests {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         for (failure, kind) in [
             (Failure::Unreachable(refused), LossKind::Unreachable),
-            (Failure::Lost("x".into()), LossKind::ConnectionLost),
+            (Failure::lost("x"), LossKind::ConnectionLost),
             (Failure::silence("x"), LossKind::IdleTimeout),
             (Failure::detached("x"), LossKind::Detached),
             (Failure::Malformed("x".into()), LossKind::Malformed),

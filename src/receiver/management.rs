@@ -43,7 +43,7 @@ pub(super) fn partition_ids(answer: &Answer) -> Result<Vec<String>, Failure> {
         _ => Vec::new(),
     };
     if ids.is_empty() {
-        return Err(Failure::Lost("$management named no partitions".to_owned()));
+        return Err(Failure::lost("$management named no partitions"));
     }
     Ok(ids)
 }
@@ -57,9 +57,9 @@ pub(super) fn last_event(answer: &Answer) -> Result<Option<LastEvent>, Failure> 
     }
     let offset = answer.member("last_enqueued_offset").and_then(as_text);
     let time = time(answer, "last_enqueued_time_utc");
-    let (offset, enqueued_time) = offset.zip(time).ok_or_else(|| {
-        Failure::Lost("$management named no last offset or no last time".to_owned())
-    })?;
+    let (offset, enqueued_time) = offset
+        .zip(time)
+        .ok_or_else(|| Failure::lost("$management named no last offset or no last time"))?;
     Ok(Some(LastEvent {
         position: Position {
             sequence_number,
@@ -88,7 +88,7 @@ fn number(answer: &Answer, member: &str) -> Result<SequenceNumber, Failure> {
     match answer.member(member) {
         Some(Value::Long(number)) => Ok(SequenceNumber(*number)),
         Some(Value::Int(number)) => Ok(SequenceNumber(i64::from(*number))),
-        _ => Err(Failure::Lost(format!("$management named no {member}"))),
+        _ => Err(Failure::lost(format!("$management named no {member}"))),
     }
 }
 

@@ -250,7 +250,7 @@ impl Receiver {
         tracing::debug!(partition = %self.partition, behind, "quiet for a while");
         match self.watch.judge(behind) {
             Verdict::Fine => Ok(()),
-            Verdict::Stuck => self.lost(Failure::Ended {
+            Verdict::Stuck => self.lost(Failure::Lost {
                 kind: LossKind::Stuck,
                 reason: format!("it has {behind} events, of which none has come for a minute"),
             }),
@@ -377,7 +377,7 @@ impl Receiver {
     /// The event that has just come is not taken: another link is needed.
     fn out_of_sequence(&mut self, reason: String) -> Result<Option<Event>, ReceiverError> {
         let kind = LossKind::OutOfSequence;
-        self.lost(Failure::Ended { kind, reason }).map(|()| None)
+        self.lost(Failure::Lost { kind, reason }).map(|()| None)
     }
 
     /// What the service says beside the event that has just come, unless it has said just that before.

@@ -25,10 +25,8 @@ pub(crate) enum Failure {
         description: String,
     },
     /// The connection ended without the service saying why, or an answer did not come in time.
-    Lost(String),
-    /// The same, where it is known how it came to an end.
-    Ended {
-        /// How.
+    Lost {
+        /// How it came to an end.
         kind: LossKind,
         /// In words.
         reason: String,
@@ -38,9 +36,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The connection ended, of which no more is known.
+    pub(crate) fn lost(reason: impl Into<String>) -> Self {
+        Self::Lost {
+            kind: LossKind::ConnectionLost,
+            reason: reason.into(),
+        }
+    }
+
     /// Nothing was heard for too long, or an answer did not come in time.
     pub(crate) fn silence(reason: impl Into<String>) -> Self {
-        Self::Ended {
+        Self::Lost {
             kind: LossKind::IdleTimeout,
             reason: reason.into(),
         }
@@ -48,7 +54,7 @@ impl Failure {
 
     /// The service ended the link, the session or the connection and said nothing.
     pub(crate) fn detached(reason: impl Into<String>) -> Self {
-        Self::Ended {
+        Self::Lost {
             kind: LossKind::Detached,
             reason: reason.into(),
         }

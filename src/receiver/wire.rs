@@ -259,9 +259,11 @@ mod tests {
     #[tokio::test]
     async fn the_first_cause_of_a_cut_is_told_once() {
         let (leash, _stream, _far) = tied(10);
-        leash.cut_because(Failure::Lost("first".into()));
-        leash.cut_because(Failure::Lost("second".into()));
-        assert!(matches!(leash.take_cause(), Some(Failure::Lost(text)) if text == "first"));
+        leash.cut_because(Failure::lost("first"));
+        leash.cut_because(Failure::lost("second"));
+        assert!(
+            matches!(leash.take_cause(), Some(Failure::Lost { reason, .. }) if reason == "first")
+        );
         assert!(leash.take_cause().is_none());
     }
 }

@@ -229,7 +229,7 @@ impl Wire {
 }
 
 fn read(encoded: &bytes::Bytes) -> Result<Answer, Failure> {
-    let unreadable = |flaw| Failure::Lost(format!("an answer cannot be read: {flaw}"));
+    let unreadable = |flaw| Failure::lost(format!("an answer cannot be read: {flaw}"));
     let message = Message::read(encoded.clone()).map_err(unreadable)?;
     let mut properties = ApplicationProperties::default();
     for property in message.application_properties() {

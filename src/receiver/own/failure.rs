@@ -5,7 +5,7 @@ use crate::receiver::seam::Failure;
 
 impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
-        Self::Lost(match cause {
+        Self::lost(match cause {
             Cause::Peer {
                 condition,
                 description,

@@ -59,7 +59,7 @@ impl Link {
         let running = self.connection.running();
         let received = running.receive(self.link, &mut self.fetched).await;
         received.map_err(|cause| self.connection.failure(cause))?;
-        let nothing = || Err(Failure::Lost("nothing came".to_owned()));
+        let nothing = || Err(Failure::lost("nothing came"));
         self.take_fetched().unwrap_or_else(nothing)
     }
 

@@ -41,12 +41,12 @@ const CONNECTION_ENDED: &str = "the connection ended";
 
 /// A failure of which no more is known.
 pub(super) fn vague() -> Failure {
-    Failure::Lost(CONNECTION_ENDED.to_owned())
+    Failure::lost(CONNECTION_ENDED)
 }
 
 /// True where the connection can tell more than this.
 pub(super) fn is_vague(failure: &Failure) -> bool {
-    matches!(failure, Failure::Lost(reason) if reason == CONNECTION_ENDED)
+    matches!(failure, Failure::Lost { reason, .. } if reason == CONNECTION_ENDED)
 }
 
 impl From<SessionStopReason> for Failure {
@@ -89,7 +89,7 @@ impl From<RecvError> for Failure {
                 Self::Malformed(format!("its AMQP encoding is broken: {}", error.source))
             }
             RecvError::MessageSizeExceeded(error) => Self::Malformed(error.to_string()),
-            other => Self::Lost(other.to_string()),
+            other => Self::lost(other.to_string()),
         }
     }
 }
@@ -99,7 +99,7 @@ impl From<ReceiverAttachError> for Failure {
         match error {
             ReceiverAttachError::RemoteClosedWithError(error) => error.into(),
             ReceiverAttachError::SessionStopped(reason) => reason.into(),
-            other => Self::Lost(format!("the link could not be attached: {other}")),
+            other => Self::lost(format!("the link could not be attached: {other}")),
         }
     }
 }
@@ -109,7 +109,7 @@ impl From<SenderAttachError> for Failure {
         match error {
             SenderAttachError::RemoteClosedWithError(error) => error.into(),
             SenderAttachError::SessionStopped(reason) => reason.into(),
-            other => Self::Lost(format!("the link could not be attached: {other}")),
+            other => Self::lost(format!("the link could not be attached: {other}")),
         }
     }
 }
@@ -119,7 +119,7 @@ impl From<SendError> for Failure {
         match error {
             SendError::LinkStateError(error) => error.into(),
             SendError::Detached(error) => error.into(),
-            other => Self::Lost(other.to_string()),
+            other => Self::lost(other.to_string()),
         }
     }
 }
@@ -138,7 +138,7 @@ impl From<BeginError> for Failure {
         match error {
             BeginError::RemoteEndedWithError(error) => error.into(),
             BeginError::ConnectionStopped(reason) => reason.into(),
-            other => Self::Lost(format!("the session could not be begun: {other}")),
+            other => Self::lost(format!("the session could not be begun: {other}")),
         }
     }
 }
@@ -149,16 +149,16 @@ impl From<OpenError> for Failure {
             OpenError::RemoteClosedWithError(error) => error.into(),
             OpenError::TransportError(error) => error.into(),
             OpenError::Io(error) => {
-                Self::Lost(format!("it ended before AMQP was agreed on ({error})"))
+                Self::lost(format!("it ended before AMQP was agreed on ({error})"))
             }
             OpenError::ProtocolHeaderMismatch(_) => {
-                Self::Lost("the other side does not speak AMQP 1.0".to_owned())
+                Self::lost("the other side does not speak AMQP 1.0")
             }
             OpenError::SaslError { code, .. } => Self::Condition {
                 condition: "amqp:unauthorized-access".to_owned(),
                 description: format!("SASL outcome {code:?}"),
             },
-            other => Self::Lost(format!("it could not be opened: {other}")),
+            other => Self::lost(format!("it could not be opened: {other}")),
         }
     }
 }
@@ -169,14 +169,14 @@ impl From<ConnectionError> for Failure {
             ConnectionError::RemoteClosedWithError(error) => error.into(),
             ConnectionError::TransportError(error) => error.into(),
             ConnectionError::RemoteClosed => ConnectionStopReason::RemoteClosed.into(),
-            other => Self::Lost(format!("{CONNECTION_ENDED} ({other})")),
+            other => Self::lost(format!("{CONNECTION_ENDED} ({other})")),
         }
     }
 }
 
 impl From<transport::Error> for Failure {
     fn from(error: transport::Error) -> Self {
-        Self::Lost(match error {
+        Self::lost(match error {
             transport::Error::IdleTimeoutElapsed => {
                 return Self::silence("nothing was heard from the service for too long");
             }
@@ -204,7 +204,7 @@ mod tests {
                 condition,
                 description,
             } => format!("{condition}: {description}"),
-            Failure::Lost(reason) | Failure::Ended { reason, .. } => reason,
+            Failure::Lost { reason, .. } => reason,
             other => format!("{other:?}"),
         };
         assert_eq!(text, expected);

@@ -391,7 +391,7 @@ impl Follower {
 }
 
 fn broken_frame(flaw: Flaw) -> Failure {
-    Failure::Lost(format!("a frame cannot be read: {flaw}"))
+    Failure::lost(format!("a frame cannot be read: {flaw}"))
 }
 
 #[cfg(test)]
@@ -448,7 +448,7 @@ mod tests {
             }
         }
         let cause = leash.take_cause().map(|cause| match cause {
-            Failure::Lost(reason) | Failure::Malformed(reason) => reason,
+            Failure::Lost { reason, .. } | Failure::Malformed(reason) => reason,
             other => format!("{other:?}"),
         });
         (read, cause)
