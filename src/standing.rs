@@ -411,4 +411,6 @@ impl Standings {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;

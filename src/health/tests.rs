@@ -4,17 +4,12 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::event::SequenceNumber;
-use crate::standing::{LastEnqueued, LossKind, Mark, Standing};
+use crate::standing::{LastEnqueued, LossKind, Mark, Standing, samples};
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
 fn standing() -> Standing {
-    let source = Source {
-        namespace: "ns".to_owned(),
-        event_hub: "hub".to_owned(),
-        consumer_group: "$Default".to_owned(),
-    };
-    Standing::new(Arc::new(source), PartitionId::new("0"), NOW)
+    samples::standing("hub", "0", NOW)
 }
 
 /// An event came, and the service had so many then.

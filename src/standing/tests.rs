@@ -22,12 +22,7 @@ fn last(number: i64) -> Option<LastEnqueued> {
 }
 
 fn standing(event_hub: &str, partition: &str) -> Standing {
-    let source = Source {
-        namespace: "ns".to_owned(),
-        event_hub: event_hub.to_owned(),
-        consumer_group: "$Default".to_owned(),
-    };
-    Standing::new(Arc::new(source), PartitionId::new(partition), NOW)
+    samples::standing(event_hub, partition, NOW)
 }
 
 /// How many events and how many seconds it is behind.

@@ -84,23 +84,16 @@ fn age(age: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use time::macros::datetime;
 
     use super::*;
-    use crate::event::{PartitionId, SequenceNumber, Source};
-    use crate::standing::{LastEnqueued, Mark, Standing};
+    use crate::event::SequenceNumber;
+    use crate::standing::{LastEnqueued, Mark, Standing, samples};
 
     const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
 
     fn standing() -> Standing {
-        let source = Source {
-            namespace: "ns".to_owned(),
-            event_hub: "hub".to_owned(),
-            consumer_group: "$Default".to_owned(),
-        };
-        Standing::new(Arc::new(source), PartitionId::new("0"), NOW)
+        samples::standing("hub", "0", NOW)
     }
 
     /// The partition got its first event so long ago, and there are so many; none was delivered.
