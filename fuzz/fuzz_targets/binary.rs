@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
             Ok(decoded) => {
                 assert!(decoded.notes.len() <= 20);
                 // A byte may be an item of an array, with a name of 64 bytes at the most.
-                let memory = decoded.context.memory();
+                let memory = decoded.memory();
                 assert!(memory <= 10_000 + 2_000 * data.len(), "{memory} bytes");
             }
             Err(error) => assert_eq!(error.to_string().lines().count(), 1, "{error}"),

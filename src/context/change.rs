@@ -8,9 +8,9 @@ pub struct ChangedColumn<'a> {
     /// The logical name of the column.
     pub name: &'a str,
     /// The value before, where a pre-image holds it; null there is `Some(Value::Null)`.
-    pub old: Option<&'a Value>,
+    pub old: Option<Value<'a>>,
     /// The value sent.
-    pub new: &'a Value,
+    pub new: Value<'a>,
 }
 
 /// Columns that hold a row's name in the standard tables, the likelier ones first.
@@ -19,9 +19,9 @@ const NAME_COLUMNS: &[&str] = &["name", "fullname", "subject", "title", "lastnam
 /// The image that Dataverse adds to asynchronous steps: the row's id and its primary name.
 const PRIMARY_NAME_IMAGE: &str = "AsynchronousStepPrimaryName";
 
-impl ExecutionContext {
+impl<'a> ExecutionContext<'a> {
     /// The row's id: `PrimaryEntityId`, else the target's, else the output parameter `id`.
-    pub fn row_id(&self) -> Option<&str> {
+    pub fn row_id(&self) -> Option<&'a str> {
         self.primary_entity_id()
             .filter(|id| *id != ZERO_GUID)
             .or_else(|| self.target().and_then(|target| target.id()))
@@ -30,7 +30,7 @@ impl ExecutionContext {
 
     /// The row's name: from the image that Dataverse adds for it, else from the usual columns of the
     /// target and the images, else from the reference.
-    pub fn row_name(&self) -> Option<&str> {
+    pub fn row_name(&self) -> Option<&'a str> {
         self.primary_name()
             .or_else(|| self.rows().find_map(named))
             .or_else(|| match self.target()? {
@@ -42,7 +42,8 @@ impl ExecutionContext {
 
     /// The columns that the target writes, in the order sent. Left out are the row's own id and what a
     /// pre-image shows to be unchanged.
-    pub fn changed_columns(&self) -> impl Iterator<Item = ChangedColumn<'_>> {
+    pub fn changed_columns(&self) -> impl Iterator<Item = ChangedColumn<'a>> + use<'a> {
+        let context = *self;
         let entity = self.target().and_then(|target| target.entity());
         let id = entity.and_then(|entity| entity.id());
         let attributes = entity.and_then(|entity| entity.attributes());
@@ -50,9 +51,9 @@ impl ExecutionContext {
             .into_iter()
             .flat_map(|bag| bag.iter())
             .filter(move |(_, new)| id.is_none() || new.as_str() != id)
-            .map(|(name, new)| ChangedColumn {
+            .map(move |(name, new)| ChangedColumn {
                 name,
-                old: self
+                old: context
                     .pre_entity_images()
                     .find_map(|(_, image)| image.attribute(name)),
                 new,
@@ -60,7 +61,7 @@ impl ExecutionContext {
             .filter(|column| column.old.is_none_or(|old| !is_same(old, column.new)))
     }
 
-    fn primary_name(&self) -> Option<&str> {
+    fn primary_name(&self) -> Option<&'a str> {
         let (_, image) = self
             .post_entity_images()
             .find(|(name, _)| *name == PRIMARY_NAME_IMAGE)?;
@@ -69,12 +70,12 @@ impl ExecutionContext {
             .attributes()?
             .iter()
             .find_map(|(_, value)| match value {
-                Value::String(text) if Some(text.as_str()) != id => Some(text.as_str()),
+                Value::String(text) if Some(text) != id => Some(text),
                 _ => None,
             })
     }
 
-    fn rows(&self) -> impl Iterator<Item = Entity<'_>> {
+    fn rows(&self) -> impl Iterator<Item = Entity<'a>> + use<'a> {
         let target = self.target().and_then(|target| target.entity());
         let images = self.post_entity_images().chain(self.pre_entity_images());
         target.into_iter().chain(images.map(|(_, image)| image))
@@ -83,7 +84,7 @@ impl ExecutionContext {
 
 /// Whether a column holds what it held. A reference is the row it points to: images know that row's name,
 /// the target does not.
-fn is_same(old: &Value, new: &Value) -> bool {
+fn is_same(old: Value<'_>, new: Value<'_>) -> bool {
     match (EntityReference::new(old), EntityReference::new(new)) {
         (Some(old), Some(new)) if old.id().is_some() => {
             (old.id(), old.logical_name()) == (new.id(), new.logical_name())

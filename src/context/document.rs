@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Bag, DateTime, ExecutionContext, Number, Object, Value};
+use super::{Array, Bag, DateTime, ExecutionContext, Number, Object, Value};
 
 /// The JSON Schema of the context document, draft 2020-12.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -76,7 +76,7 @@ impl fmt::Display for Note {
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
     /// The context itself.
-    pub context: &'a ExecutionContext,
+    pub context: ExecutionContext<'a>,
     /// The format of the body.
     pub format: WireFormat,
     /// Whether Dataverse cut the context to size.
@@ -104,7 +104,7 @@ impl Serialize for Note {
     }
 }
 
-impl Serialize for ExecutionContext {
+impl Serialize for ExecutionContext<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         members(&mut map, self.members())?;
@@ -112,7 +112,7 @@ impl Serialize for ExecutionContext {
     }
 }
 
-impl Serialize for Value {
+impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_unit(),
@@ -124,7 +124,7 @@ impl Serialize for Value {
             Self::Bytes(bytes) => {
                 serializer.collect_str(&base64::display::Base64Display::new(bytes, &STANDARD))
             }
-            Self::Array(items) => serializer.collect_seq(items),
+            Self::Array(items) => items.serialize(serializer),
             Self::Bag(bag) => bag.serialize(serializer),
             Self::Object(object) => object.serialize(serializer),
             Self::Context(context) => {
@@ -137,7 +137,7 @@ impl Serialize for Value {
     }
 }
 
-impl Serialize for Number {
+impl Serialize for Number<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.as_i64() {
             // The digits that were sent are these, unless they were "-0".
@@ -154,34 +154,40 @@ impl Serialize for Number {
     }
 }
 
-impl Serialize for DateTime {
+impl Serialize for DateTime<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl Serialize for Bag {
+impl Serialize for Array<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl Serialize for Bag<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }
 }
 
-impl Serialize for Object {
+impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         if let Some(known) = self.type_name() {
-            map.serialize_entry("@type", &known.name)?;
-            if let Some(namespace) = &known.namespace {
+            map.serialize_entry("@type", known.name)?;
+            if let Some(namespace) = known.namespace {
                 map.serialize_entry("@namespace", namespace)?;
             }
         }
-        members(&mut map, self)?;
+        members(&mut map, *self)?;
         map.end()
     }
 }
 
-fn members<M: SerializeMap>(map: &mut M, object: &Object) -> Result<(), M::Error> {
+fn members<M: SerializeMap>(map: &mut M, object: Object<'_>) -> Result<(), M::Error> {
     object
         .iter()
-        .try_for_each(|(name, value)| map.serialize_entry(name, value))
+        .try_for_each(|(name, value)| map.serialize_entry(name, &value))
 }

@@ -14,7 +14,7 @@ pub enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(value: &'a Value) -> Option<Self> {
+    pub(super) fn new(value: Value<'a>) -> Option<Self> {
         Entity::new(value)
             .map(Self::Entity)
             .or_else(|| EntityReference::new(value).map(Self::Reference))
@@ -47,11 +47,11 @@ impl<'a> Target<'a> {
 
 /// A row: which one, and some of its columns.
 #[derive(Debug, Clone, Copy)]
-pub struct Entity<'a>(&'a Object);
+pub struct Entity<'a>(Object<'a>);
 
 impl<'a> Entity<'a> {
     /// Reads a value as a row; `None` where it is something else.
-    pub fn new(value: &'a Value) -> Option<Self> {
+    pub fn new(value: Value<'a>) -> Option<Self> {
         value
             .as_object()
             .filter(|object| object.is("Entity"))
@@ -69,33 +69,35 @@ impl<'a> Entity<'a> {
     }
 
     /// `Attributes`: the columns that were sent. A column that was emptied is there as null.
-    pub fn attributes(&self) -> Option<&'a Bag> {
-        self.0.get("Attributes").and_then(Value::as_bag)
+    pub fn attributes(&self) -> Option<Bag<'a>> {
+        self.0.get("Attributes").and_then(|value| value.as_bag())
     }
 
     /// One column.
-    pub fn attribute(&self, name: &str) -> Option<&'a Value> {
+    pub fn attribute(&self, name: &str) -> Option<Value<'a>> {
         self.attributes()?.get(name)
     }
 
     /// `FormattedValues`: columns as a user sees them, where Dataverse filled them in.
-    pub fn formatted_values(&self) -> Option<&'a Bag> {
-        self.0.get("FormattedValues").and_then(Value::as_bag)
+    pub fn formatted_values(&self) -> Option<Bag<'a>> {
+        self.0
+            .get("FormattedValues")
+            .and_then(|value| value.as_bag())
     }
 
     /// `KeyAttributes`: the alternate key that names the row.
-    pub fn key_attributes(&self) -> Option<&'a Bag> {
-        self.0.get("KeyAttributes").and_then(Value::as_bag)
+    pub fn key_attributes(&self) -> Option<Bag<'a>> {
+        self.0.get("KeyAttributes").and_then(|value| value.as_bag())
     }
 }
 
 /// A reference to a row.
 #[derive(Debug, Clone, Copy)]
-pub struct EntityReference<'a>(&'a Object);
+pub struct EntityReference<'a>(Object<'a>);
 
 impl<'a> EntityReference<'a> {
     /// Reads a value as a reference; `None` where it is something else.
-    pub fn new(value: &'a Value) -> Option<Self> {
+    pub fn new(value: Value<'a>) -> Option<Self> {
         value
             .as_object()
             .filter(|object| object.is("EntityReference"))
@@ -118,6 +120,6 @@ impl<'a> EntityReference<'a> {
     }
 }
 
-fn non_zero(row: &Object) -> Option<&str> {
+fn non_zero(row: Object<'_>) -> Option<&str> {
     row.text("Id").filter(|id| *id != ZERO_GUID)
 }

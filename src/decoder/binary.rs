@@ -11,10 +11,12 @@ use std::borrow::Cow;
 
 use cursor::Cursor;
 
-use super::contract::{SERIALIZATION, Shape};
-use super::elements::{self, Elements, MAX_PREFIXES, Named, Piece, Start, Tag};
-use super::{Fault, Notes, is_padding, read_string};
-use crate::context::{ExecutionContext, NumberKind};
+use super::contract::Shape;
+use super::elements::{self, Elements, Named, Piece, Scope, Space, Start, Tag, Text};
+use super::{Draft, Fault, is_padding, read_string};
+use crate::context::NumberKind;
+
+const NO_PREFIX: &[u8] = b"";
 
 /// How long the name of an array's items may be: it stands in the body once, and for any number of items.
 const MAX_ITEM_NAME: usize = 64;
@@ -35,32 +37,31 @@ pub(super) fn recognizes(body: &[u8]) -> bool {
 }
 
 /// Reads a body: a context, or a string with the text of one.
-pub(super) fn read(body: &[u8], notes: &mut Notes) -> Result<ExecutionContext, Fault> {
+pub(super) fn read(body: &[u8], draft: &mut Draft) -> Result<(), Fault> {
     match string(body)? {
-        Some((text, after)) => read_string(&text, notes).map_err(|reason| Fault {
-            offset: after,
-            reason,
-        }),
-        None => elements::read(Records::new(body), notes),
+        Some((text, after)) => {
+            read_string(&text, draft).map_err(|reason| Fault::new(after, reason))
+        }
+        None => elements::read(Records::new(body), draft),
     }
 }
 
 /// The text in a body whose root element is a `string` of the serializer, and where it ends; `None` where
 /// the root is another. What is sent as a string and not as bytes arrives like this.
-fn string(body: &[u8]) -> Result<Option<(Cow<'_, str>, usize)>, Fault> {
+fn string(body: &[u8]) -> Result<Option<(Text<'_>, usize)>, Fault> {
     let mut records = Records::new(body);
     match records.next()? {
-        Piece::Start(start) if start.name() == "string" => {}
+        Piece::Start(start) if start.name() == b"string" => {}
         _ => return Ok(None),
     }
-    if records.namespace != Some(SERIALIZATION) {
+    if !records.is_serialized {
         return Ok(None);
     }
-    let mut text = Cow::Borrowed("");
+    let mut text = Text::default();
     loop {
         match records.next()? {
             Piece::Text(more) if text.is_empty() => text = more,
-            Piece::Text(more) => text.to_mut().push_str(&more),
+            Piece::Text(more) => text.append(&more),
             Piece::End => break,
             Piece::Start(_) => return Err(records.fault("an element where text is expected")),
             Piece::Nothing => return Err(records.fault("the body ends within an element")),
@@ -74,13 +75,21 @@ fn string(body: &[u8]) -> Result<Option<(Cow<'_, str>, usize)>, Fault> {
 }
 
 /// The prefix that a record names by its number.
-fn letter(number: u8) -> Option<&'static str> {
+fn letter(number: u8) -> Option<&'static [u8]> {
     let place = usize::from(number);
-    "abcdefghijklmnopqrstuvwxyz".get(place..=place)
+    b"abcdefghijklmnopqrstuvwxyz".get(place..=place)
 }
 
-impl Tag for &str {
-    fn name(&self) -> &str {
+impl Start<&[u8]> {
+    /// True where the text of the element is a 32-bit floating-point number.
+    fn is_single(&self) -> bool {
+        matches!(self.named, Named::Known(Shape::Number(NumberKind::Float)))
+            || (self.is_primitive_item && self.name() == b"float")
+    }
+}
+
+impl Tag for &[u8] {
+    fn name(&self) -> &[u8] {
         self
     }
 }
@@ -88,11 +97,11 @@ impl Tag for &str {
 /// The pieces of a body.
 struct Records<'a> {
     cursor: Cursor<'a>,
-    open: Vec<Open>,
-    /// Prefixes and their namespaces, the inner ones last.
-    bound: Vec<(&'a str, &'a str)>,
-    /// The namespace of the element that was started last.
-    namespace: Option<&'a str>,
+    scope: Scope<&'a [u8]>,
+    /// True where the element that was started last is in the namespace of the serializer.
+    is_serialized: bool,
+    /// True where the text of the element that was started last is a 32-bit floating-point number.
+    is_single: bool,
     /// True when the record that was read last ends its element too.
     is_ending: bool,
     array: Option<Array<'a>>,
@@ -100,20 +109,38 @@ struct Records<'a> {
     is_over: bool,
 }
 
-/// An element that was started.
-struct Open {
-    /// How many prefixes are bound around it.
-    bound: usize,
-    /// True where its text is a 32-bit floating-point number.
-    is_single: bool,
+/// An attribute's prefix, name and value.
+struct Attribute<'a>(&'a [u8], &'a [u8], Cow<'a, [u8]>);
+
+/// The attributes of an element: nearly always one or none.
+#[derive(Default)]
+struct Kept<'a> {
+    first: Option<Attribute<'a>>,
+    others: Vec<Attribute<'a>>,
 }
 
-/// An attribute's prefix, name and value.
-struct Attribute<'a>(&'a str, &'a str, Cow<'a, str>);
+impl<'a> Kept<'a> {
+    fn push(&mut self, attribute: Attribute<'a>) {
+        match self.first {
+            None => self.first = Some(attribute),
+            Some(_) => self.others.push(attribute),
+        }
+    }
+}
+
+impl<'a, 'k> IntoIterator for &'k Kept<'a> {
+    type Item = &'k Attribute<'a>;
+    type IntoIter =
+        std::iter::Chain<std::option::Iter<'k, Attribute<'a>>, std::slice::Iter<'k, Attribute<'a>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.iter().chain(&self.others)
+    }
+}
 
 /// Elements of one name, each with a value of one width.
 struct Array<'a> {
-    start: Start<&'a str>,
+    start: Start<&'a [u8]>,
     record: u8,
     left: usize,
     /// True when an item was started whose value is to be read.
@@ -121,9 +148,9 @@ struct Array<'a> {
 }
 
 impl<'a> Elements<'a> for Records<'a> {
-    type Tag = &'a str;
+    type Tag = &'a [u8];
 
-    fn next(&mut self) -> Result<Piece<'a, &'a str>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
         if std::mem::take(&mut self.is_ending) {
             return self.close();
         }
@@ -158,12 +185,11 @@ impl<'a> Elements<'a> for Records<'a> {
                     }
                 }
                 0x40..=0x77 => {
-                    let bound = self.bound.len();
+                    self.scope.enter();
                     let start = self.element(record)?;
-                    self.started(&start, bound);
                     Ok(Piece::Start(start))
                 }
-                text::FIRST.. => self.text(record),
+                text::FIRST.. => self.text_piece(record),
                 _ => Err(self.cursor.fault("no record that can stand here")),
             };
         }
@@ -172,102 +198,130 @@ impl<'a> Elements<'a> for Records<'a> {
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         self.cursor.fault(reason)
     }
+
+    fn child(&mut self) -> Result<Option<Start<&'a [u8]>>, Fault> {
+        match self.cursor.peek() {
+            Some(record @ 0x40..=0x77) if self.is_between() => {
+                self.cursor.step();
+                self.scope.enter();
+                self.element(record).map(Some)
+            }
+            Some(0x01) if self.is_between() => {
+                self.cursor.step();
+                self.close().map(|_| None)
+            }
+            _ => self.any_child(),
+        }
+    }
+
+    fn text(&mut self) -> Result<Text<'a>, Fault> {
+        match self.cursor.peek() {
+            Some(record @ text::FIRST..) if self.is_between() => {
+                self.cursor.step();
+                let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;
+                match is_ending {
+                    true => self.close().map(|_| text),
+                    false => self.text_behind(text),
+                }
+            }
+            _ => self.text_behind(Text::default()),
+        }
+    }
 }
 
 impl<'a> Records<'a> {
+    /// True where the next piece begins with the next record.
+    fn is_between(&self) -> bool {
+        !self.is_ending && self.array.is_none()
+    }
+
     fn new(body: &'a [u8]) -> Self {
         Self {
             cursor: Cursor::new(body),
-            open: Vec::new(),
-            bound: Vec::new(),
-            namespace: None,
+            scope: Scope::default(),
+            is_serialized: false,
+            is_single: false,
             is_ending: false,
             array: None,
             is_over: false,
         }
     }
 
-    fn started(&mut self, start: &Start<&'a str>, bound: usize) {
-        let is_float = matches!(start.named, Named::Known(Shape::Number(NumberKind::Float)));
-        self.open.push(Open {
-            bound,
-            is_single: is_float || (start.is_primitive_item && start.name() == "float"),
-        });
-    }
-
-    fn close(&mut self) -> Result<Piece<'a, &'a str>, Fault> {
-        let Some(open) = self.open.pop() else {
+    fn close(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+        if self.scope.depth() == 0 {
             return Err(self
                 .cursor
                 .fault("the end of an element that was not started"));
-        };
-        self.bound.truncate(open.bound);
-        self.is_over = self.open.is_empty();
+        }
+        self.scope.leave();
+        self.is_over = self.scope.depth() == 0;
         Ok(Piece::End)
     }
 
-    fn text(&mut self, record: u8) -> Result<Piece<'a, &'a str>, Fault> {
-        let is_single = self.open.last().is_some_and(|open| open.is_single);
-        let (text, is_ending) = text::read(&mut self.cursor, record, is_single)?;
+    fn text_piece(&mut self, record: u8) -> Result<Piece<'a, &'a [u8]>, Fault> {
+        let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;
         self.is_ending = is_ending;
         Ok(Piece::Text(text))
     }
 
     /// Reads an element behind its first byte, with its attributes.
-    fn element(&mut self, record: u8) -> Result<Start<&'a str>, Fault> {
+    fn element(&mut self, record: u8) -> Result<Start<&'a [u8]>, Fault> {
         let cursor = &mut self.cursor;
         let (prefix, name) = match record {
-            0x40 => ("", cursor.string()?),
-            0x41 => (cursor.string()?, cursor.string()?),
-            0x42 => ("", cursor.dictionary()?),
-            0x43 => (cursor.string()?, cursor.dictionary()?),
+            0x40 => (NO_PREFIX, cursor.name()?),
+            0x41 => (cursor.name()?, cursor.name()?),
+            0x42 => (NO_PREFIX, cursor.known_name()?),
+            0x43 => (cursor.name()?, cursor.known_name()?),
             0x44..=0x5d => (
                 letter(record - 0x44).unwrap_or_default(),
-                cursor.dictionary()?,
+                cursor.known_name()?,
             ),
-            _ => (letter(record - 0x5e).unwrap_or_default(), cursor.string()?),
+            _ => (letter(record - 0x5e).unwrap_or_default(), cursor.name()?),
         };
         // A prefix may be bound behind the attributes that have it.
-        let attributes = self.attributes()?;
-        self.namespace = self.resolve(prefix);
-        let mut start = Start::new(name, self.namespace);
+        let attributes = match self.cursor.peek() {
+            Some(0x04..=0x3f) => Some(self.attributes()?),
+            _ => None,
+        };
+        let namespace = self.scope.resolve(prefix);
+        self.is_serialized = namespace == Some(&Space::Serialization);
+        let mut start = Start::new(name, namespace);
+        let Some(attributes) = attributes else {
+            self.is_single = start.is_single();
+            return Ok(start);
+        };
         for Attribute(prefix, name, value) in &attributes {
-            if let Some(named) = start.attribute(self.resolve(prefix), name, value) {
-                start.named = self.named(named)?;
+            if let Some(named) = start.attribute(self.scope.resolve(prefix), name, value) {
+                let named = self.scope.named(named);
+                start.named = named.map_err(|reason| self.cursor.fault(reason))?;
             }
         }
+        self.is_single = start.is_single();
         Ok(start)
     }
 
     /// Reads attributes, binds prefixes, and keeps the attributes that have a prefix: the others say nothing.
-    fn attributes(&mut self) -> Result<Vec<Attribute<'a>>, Fault> {
-        let mut attributes = Vec::new();
+    fn attributes(&mut self) -> Result<Kept<'a>, Fault> {
+        let mut attributes = Kept::default();
         while let Some(record @ 0x04..=0x3f) = self.cursor.peek() {
             let cursor = &mut self.cursor;
             cursor.byte()?;
             let (prefix, name) = match record {
-                0x04 => ("", cursor.string()?),
-                0x05 => (cursor.string()?, cursor.string()?),
-                0x06 => ("", cursor.dictionary()?),
-                0x07 => (cursor.string()?, cursor.dictionary()?),
+                0x04 => (NO_PREFIX, cursor.name()?),
+                0x05 => (cursor.name()?, cursor.name()?),
+                0x06 => (NO_PREFIX, cursor.known_name()?),
+                0x07 => (cursor.name()?, cursor.known_name()?),
                 0x08..=0x0b => {
                     self.bind(record)?;
                     continue;
                 }
                 0x0c..=0x25 => (
                     letter(record - 0x0c).unwrap_or_default(),
-                    cursor.dictionary()?,
+                    cursor.known_name()?,
                 ),
-                _ => (letter(record - 0x26).unwrap_or_default(), cursor.string()?),
+                _ => (letter(record - 0x26).unwrap_or_default(), cursor.name()?),
             };
-            let value = cursor.byte()?;
-            if value < text::FIRST {
-                return Err(cursor.fault("an attribute without a value"));
-            }
-            let (value, is_ending) = text::read(cursor, value, false)?;
-            if is_ending {
-                return Err(cursor.fault("the end of an element in an attribute"));
-            }
+            let value = text::attribute(cursor)?;
             if !prefix.is_empty() {
                 attributes.push(Attribute(prefix, name, value));
             }
@@ -278,44 +332,25 @@ impl<'a> Records<'a> {
     /// Reads a namespace declaration behind its first byte.
     fn bind(&mut self, record: u8) -> Result<(), Fault> {
         let cursor = &mut self.cursor;
-        let bound = match record {
-            0x08 => ("", cursor.string()?),
-            0x09 => (cursor.string()?, cursor.string()?),
-            0x0a => ("", cursor.dictionary()?),
-            _ => (cursor.string()?, cursor.dictionary()?),
+        let (prefix, namespace) = match record {
+            0x08 => (NO_PREFIX, cursor.name()?),
+            0x09 => (cursor.name()?, cursor.name()?),
+            0x0a => (NO_PREFIX, cursor.known_name()?),
+            _ => (cursor.name()?, cursor.known_name()?),
         };
-        if self.bound.len() == MAX_PREFIXES {
-            return Err(self.cursor.fault("too many prefixes bound at one place"));
-        }
-        self.bound.push(bound);
-        Ok(())
-    }
-
-    fn resolve(&self, prefix: &str) -> Option<&'a str> {
-        let mut inner_first = self.bound.iter().rev();
-        let (_, namespace) = inner_first.find(|(known, _)| *known == prefix)?;
-        (!namespace.is_empty()).then_some(*namespace)
-    }
-
-    /// Resolves the qualified name in `i:type` through the prefixes that are bound here.
-    fn named(&self, value: &str) -> Result<Named, Fault> {
-        let (prefix, name) = value.split_once(':').unwrap_or(("", value));
-        let namespace = self.resolve(prefix);
-        if namespace.is_none() && !prefix.is_empty() {
-            return Err(self.cursor.fault("a type whose prefix is not bound"));
-        }
-        Named::new(name, namespace.unwrap_or_default()).map_err(|reason| self.cursor.fault(reason))
+        let bound = self.scope.bind(prefix, namespace);
+        bound.map_err(|reason| self.cursor.fault(reason))
     }
 
     /// Reads an array behind its first byte, up to its values.
     fn array(&mut self) -> Result<(), Fault> {
-        let bound = self.bound.len();
         let record = self.cursor.byte()?;
         if !matches!(record, 0x40..=0x77) {
             return Err(self.cursor.fault("an array without an element"));
         }
+        self.scope.enter();
         let start = self.element(record)?;
-        self.bound.truncate(bound);
+        self.scope.leave();
         if start.name().len() > MAX_ITEM_NAME {
             return Err(self
                 .cursor
@@ -342,14 +377,15 @@ impl<'a> Records<'a> {
     }
 
     /// The start of an item of the array, or its value.
-    fn item(&mut self) -> Result<Piece<'a, &'a str>, Fault> {
+    fn item(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
         let Some(array) = &mut self.array else {
             return Err(self.cursor.fault("no array"));
         };
         array.is_within = !array.is_within;
         if array.is_within {
             let start = array.start.clone();
-            self.started(&start, self.bound.len());
+            self.scope.enter();
+            self.is_single = start.is_single();
             return Ok(Piece::Start(start));
         }
         let record = array.record;
@@ -357,7 +393,7 @@ impl<'a> Records<'a> {
         if array.left == 0 {
             self.array = None;
         }
-        self.text(record)
+        self.text_piece(record)
     }
 }
 

@@ -8,6 +8,7 @@ mod types;
 
 pub(super) use types::{CONTEXT, PAIR};
 
+use super::elements::Space;
 use crate::context::NumberKind;
 
 /// What a place in a body holds by its declared type.
@@ -43,20 +44,22 @@ pub(super) struct Contract {
 }
 
 impl Contract {
-    /// How many members are declared.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
+    /// The declared member at `place` of the contract's order.
+    pub(super) fn expected(&self, place: usize) -> Option<(&'static str, Shape)> {
+        self.members.get(place).copied()
     }
 
     /// The declared member `name`, with `next` telling where the search begins: members come in the
     /// contract's order nearly always.
-    pub(super) fn member(&self, name: &str, next: &mut usize) -> Option<(&'static str, Shape)> {
-        let (before, after) = self.members.split_at((*next).min(self.members.len()));
-        let place = after
-            .iter()
-            .chain(before)
-            .position(|(known, _)| *known == name)?;
-        let place = (before.len() + place) % self.members.len();
+    pub(super) fn member(&self, name: &[u8], next: &mut usize) -> Option<(&'static str, Shape)> {
+        if let Some(member @ (known, _)) = self.members.get(*next)
+            && known.as_bytes() == name
+        {
+            *next += 1;
+            return Some(*member);
+        }
+        let is_it = |(known, _): &(&str, Shape)| known.as_bytes() == name;
+        let place = self.members.iter().position(is_it)?;
         *next = place + 1;
         Some(self.members[place])
     }
@@ -68,10 +71,14 @@ pub(super) const CONTRACTS: &str = "http://schemas.microsoft.com/xrm/2011/Contra
 pub(super) const ARRAYS: &str = "http://schemas.microsoft.com/2003/10/Serialization/Arrays";
 /// The namespace of `nil` and `type`.
 pub(super) const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+/// The namespace of the keys and values of collections.
+pub(super) const COLLECTIONS: &str =
+    "http://schemas.datacontract.org/2004/07/System.Collections.Generic";
 /// What `#` stands for at the start of a namespace in a JSON type hint.
 pub(super) const CLR: &str = "http://schemas.datacontract.org/2004/07/";
 
-const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
+/// The namespace of the primitives of XML Schema.
+pub(super) const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
 /// The namespace of guids, durations and references.
 pub(super) const SERIALIZATION: &str = "http://schemas.microsoft.com/2003/10/Serialization/";
 
@@ -89,30 +96,41 @@ pub(super) fn is_well_known(namespace: &str) -> bool {
 }
 
 /// The shape of a type that a body names; `None` for types that are not in the table.
-pub(super) fn known(name: &str, namespace: &str) -> Option<Shape> {
+pub(super) fn known(name: &[u8], namespace: &Space) -> Option<Shape> {
     match namespace {
-        SCHEMA | SERIALIZATION | ARRAYS => primitive(name),
-        _ if is_well_known(namespace) => types::BY_NAME
-            .iter()
-            .find_map(|(known, shape)| (*known == name).then_some(*shape)),
-        _ => None,
+        Space::Schema | Space::Serialization | Space::Arrays => primitive(name),
+        Space::Contracts | Space::WellKnown => {
+            let place = types::BY_NAME.binary_search_by(|(known, _)| known.as_bytes().cmp(name));
+            place.ok().map(|place| types::BY_NAME[place].1)
+        }
+        Space::Instance | Space::Other(_) => None,
     }
 }
 
-fn primitive(name: &str) -> Option<Shape> {
+fn primitive(name: &[u8]) -> Option<Shape> {
     Some(match name {
-        "string" | "anyURI" | "QName" | "duration" => Shape::Text,
-        "boolean" => Shape::Bool,
-        "int" | "long" | "short" | "byte" | "unsignedByte" | "unsignedShort" | "unsignedInt"
-        | "unsignedLong" => Shape::Number(NumberKind::Integer),
-        "decimal" => Shape::Number(NumberKind::Decimal),
-        "double" => Shape::Number(NumberKind::Double),
-        "float" => Shape::Number(NumberKind::Float),
-        "dateTime" => Shape::DateTime,
-        "base64Binary" => Shape::Bytes,
-        "guid" => Shape::Guid,
-        "char" => Shape::Char,
-        "anyType" => Shape::Any,
+        b"string" | b"anyURI" | b"QName" | b"duration" => Shape::Text,
+        b"boolean" => Shape::Bool,
+        b"int" | b"long" | b"short" | b"byte" | b"unsignedByte" | b"unsignedShort"
+        | b"unsignedInt" | b"unsignedLong" => Shape::Number(NumberKind::Integer),
+        b"decimal" => Shape::Number(NumberKind::Decimal),
+        b"double" => Shape::Number(NumberKind::Double),
+        b"float" => Shape::Number(NumberKind::Float),
+        b"dateTime" => Shape::DateTime,
+        b"base64Binary" => Shape::Bytes,
+        b"guid" => Shape::Guid,
+        b"char" => Shape::Char,
+        b"anyType" => Shape::Any,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_are_in_the_order_of_their_names() {
+        assert!(types::BY_NAME.is_sorted_by_key(|(name, _)| *name));
+    }
 }

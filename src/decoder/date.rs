@@ -10,36 +10,40 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::context::DateTime;
 
 /// Reads `/Date(ms)/` into a date in UTC and `/Date(ms+hhmm)/` into one at that offset.
-pub(super) fn from_json(text: &str) -> Option<DateTime> {
+pub(super) fn from_json(text: &str) -> Option<String> {
     let (milliseconds, offset) = parse(text)?;
     let instant = instant(milliseconds)?;
     match offset {
-        None => DateTime::new(render(instant, "Z")),
+        None => (instant.year() >= 0).then(|| render(instant, "Z")),
         Some(minutes) => {
             let offset = UtcOffset::from_whole_seconds(minutes * 60).ok()?;
             let sign = if minutes < 0 { '-' } else { '+' };
             let zone = format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
-            DateTime::new(render(instant.checked_to_offset(offset)?, &zone))
+            let date = render(instant.checked_to_offset(offset)?, &zone);
+            DateTime::new(&date).is_some().then_some(date)
         }
     }
 }
 
 /// Reads `OperationCreatedOn` from JSON: into UTC, with the shift undone.
-pub(super) fn created_from_json(text: &str) -> Option<DateTime> {
+pub(super) fn created_from_json(text: &str) -> Option<String> {
     let Some((milliseconds, offset)) = parse(text) else {
         return created_from_text(text);
     };
     let shift = i64::from(offset.unwrap_or(0)) * 60_000;
-    DateTime::new(render(instant(milliseconds.checked_add(shift)?)?, "Z"))
+    let instant = instant(milliseconds.checked_add(shift)?)?;
+    (instant.year() >= 0).then(|| render(instant, "Z"))
 }
 
 /// Reads `OperationCreatedOn` from ISO 8601 text: into UTC, which is also what a text without a zone is in.
-pub(super) fn created_from_text(text: &str) -> Option<DateTime> {
+pub(super) fn created_from_text(text: &str) -> Option<String> {
     let date = DateTime::new(text)?;
+    if text.ends_with('Z') {
+        return Some(text.to_owned());
+    }
     match date.instant() {
-        None => DateTime::new(format!("{text}Z")),
-        Some(_) if text.ends_with('Z') => Some(date),
-        Some(instant) => DateTime::new(render(instant.checked_to_offset(UtcOffset::UTC)?, "Z")),
+        None => Some(format!("{text}Z")),
+        Some(instant) => Some(render(instant.checked_to_offset(UtcOffset::UTC)?, "Z")),
     }
 }
 
@@ -103,34 +107,54 @@ fn minutes(zone: &str) -> Option<i32> {
 }
 
 fn instant(milliseconds: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
+    let second = OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok()?;
+    let rest = u16::try_from(milliseconds.rem_euclid(1000)).ok()?;
+    second.replace_millisecond(rest).ok()
 }
 
 fn render(date: OffsetDateTime, zone: &str) -> String {
     let (year, month, day) = date.to_calendar_date();
     let (hour, minute, second, nanosecond) = date.to_hms_nano();
-    let mut text = format!(
-        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
-        u8::from(month)
-    );
+    let mut text = String::with_capacity(40);
+    // Years before the first have a sign, which makes them no date here.
+    if year < 0 {
+        text.push('-');
+    }
+    let year = year.unsigned_abs();
+    push_digits(&mut text, year, 4);
+    for (mark, number) in [
+        ('-', u8::from(month)),
+        ('-', day),
+        ('T', hour),
+        (':', minute),
+        (':', second),
+    ] {
+        text.push(mark);
+        push_digits(&mut text, number.into(), 2);
+    }
     if nanosecond != 0 {
-        let fraction = format!(".{nanosecond:09}");
-        text.push_str(fraction.trim_end_matches('0'));
+        text.push('.');
+        push_digits(&mut text, nanosecond, 9);
+        text.truncate(text.trim_end_matches('0').len());
     }
     text.push_str(zone);
     text
+}
+
+/// Adds the last so many decimal digits of a number.
+fn push_digits(text: &mut String, number: u32, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = number / 10_u32.pow(place) % 10;
+        text.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(read: fn(&str) -> Option<DateTime>, text: &str, expected: Option<&str>) {
-        assert_eq!(
-            read(text).as_ref().map(DateTime::as_str),
-            expected,
-            "{text}"
-        );
+    fn check(read: fn(&str) -> Option<String>, text: &str, expected: Option<&str>) {
+        assert_eq!(read(text).as_deref(), expected, "{text}");
     }
 
     #[test]

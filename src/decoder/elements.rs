@@ -4,40 +4,43 @@
 //!
 //! Source: *Data Contract Serializer* in the .NET documentation, and what the serializer writes.
 
+mod references;
+mod scope;
 mod stream;
 
-use smol_str::SmolStr;
-pub(super) use stream::{Elements, MAX_PREFIXES, Named, Piece, Start, Tag};
+pub(super) use scope::{MAX_PREFIXES, Scope, Space, split};
+pub(super) use stream::{Elements, Named, Piece, Start, Tag, Text};
 
-use super::contract::{self, ARRAYS, CONTEXT, Contract, Shape};
-use super::{Fault, MAX_DEPTH, Notes, pairs, scalar};
-use crate::context::{Bag, ExecutionContext, Name, Object, TypeName, Value};
+use references::{References, Referent};
+use stream::{CUT, Identity, is_blank};
+
+use super::contract::{self, CONTEXT, Contract, Shape};
+use super::{Draft, Fault, scalar};
+use crate::context::{Full, Name, Names, Slot, Span, Writer};
 
 /// Reads a body.
-pub(super) fn read<'a>(
-    elements: impl Elements<'a>,
-    notes: &mut Notes,
-) -> Result<ExecutionContext, Fault> {
+pub(super) fn read<'a>(elements: impl Elements<'a>, draft: &mut Draft) -> Result<(), Fault> {
     let mut reader = Reader {
         elements,
-        notes,
+        draft,
         depth: 0,
+        references: References::default(),
     };
     let root = reader.root()?;
-    if root.name() != CONTEXT.name || !root.is_contract {
+    if root.name() != CONTEXT.name.as_bytes() || !root.is_contract {
         return Err(reader
             .elements
             .fault("no execution context: another root element"));
     }
-    let members = reader.complex(&CONTEXT)?;
-    reader.end()?;
-    Ok(ExecutionContext::new(members))
+    reader.value(root, Name::NONE, Shape::Complex(&CONTEXT))?;
+    reader.end()
 }
 
-struct Reader<'n, E> {
+struct Reader<'d, E> {
     elements: E,
-    notes: &'n mut Notes,
+    draft: &'d mut Draft,
     depth: usize,
+    references: References,
 }
 
 impl<'a, E: Elements<'a>> Reader<'_, E> {
@@ -62,241 +65,341 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     }
 
     /// Reads the element that `start` began, to its end.
-    fn value(&mut self, start: Start<E::Tag>, shape: Shape) -> Result<Value, Fault> {
-        if self.depth == MAX_DEPTH {
-            return Err(self
-                .elements
-                .fault(format!("nested deeper than {MAX_DEPTH} levels")));
+    fn value(&mut self, start: Start<E::Tag>, name: Name, shape: Shape) -> Result<(), Fault> {
+        if self.depth == self.draft.limits.nesting {
+            return Err(self.elements.fault(self.draft.limits.too_deep()));
         }
         self.depth += 1;
-        let value = self.element(start, shape);
+        self.element(start, name, shape)?;
         self.depth -= 1;
-        value
+        Ok(())
     }
 
-    fn element(&mut self, start: Start<E::Tag>, shape: Shape) -> Result<Value, Fault> {
-        if start.is_reference {
-            self.notes
-                .add("a reference to an earlier element, not followed");
+    fn element(&mut self, mut start: Start<E::Tag>, name: Name, shape: Shape) -> Result<(), Fault> {
+        let at = self.draft.values.place();
+        let identity = start.identity.take().map(|identity| *identity);
+        if let Some(Identity::Reference(reference)) = &identity {
+            self.skip()?;
+            return self.referenced(reference, name);
         }
         if start.is_nil {
-            self.generic(None)?;
-            return Ok(Value::Null);
+            self.skip()?;
+            self.push(name, Slot::Null)?;
+        } else {
+            match start.named {
+                Named::Nothing => self.shaped(name, shape),
+                named => self.named(&named, name),
+            }?;
         }
-        match start.named {
-            Named::Nothing => self.shaped(shape),
-            named => self.named(&named),
+        if let Some(Identity::Id(id)) = identity {
+            self.references.add(id, Referent::Value(at));
+        }
+        Ok(())
+    }
+
+    /// Adds what an element stands for that came before.
+    fn referenced(&mut self, reference: &[u8], name: Name) -> Result<(), Fault> {
+        match self.references.get(reference) {
+            Some(Referent::Value(at)) => {
+                let copied = self.draft.values.copy(at, name);
+                copied.map_err(|full| self.full(full))
+            }
+            Some(Referent::Text(text)) => self.push(name, Slot::String(text)),
+            None => {
+                self.draft
+                    .notes
+                    .add("a reference to an element that is not there, or that this one lies in");
+                self.push(name, Slot::Null)
+            }
         }
     }
 
-    fn named(&mut self, named: &Named) -> Result<Value, Fault> {
+    fn push(&mut self, name: Name, slot: Slot) -> Result<(), Fault> {
+        let pushed = self.draft.values.push(name, slot);
+        pushed.map_err(|full| self.full(full))
+    }
+
+    fn open(&mut self, name: Name) -> Result<usize, Fault> {
+        let opened = self.draft.values.open(name);
+        opened.map_err(|full| self.full(full))
+    }
+
+    fn full(&self, full: Full) -> Fault {
+        self.elements.fault(self.draft.limits.reason(full))
+    }
+
+    fn named(&mut self, named: &Named, name: Name) -> Result<(), Fault> {
         match named {
-            Named::Nothing => self.generic(None),
-            Named::Known(shape) => self.shaped(*shape),
-            Named::ArrayOf(item, _) if item.starts_with("KeyValue") => self.bag(Shape::Any),
-            Named::ArrayOf(item, namespace) => {
-                let item =
-                    Named::new(item, namespace).map_err(|reason| self.elements.fault(reason))?;
-                self.items(&item).map(Value::Array)
-            }
-            Named::Unknown(type_name) => self.generic(Some(type_name.clone())),
+            Named::Nothing => self.generic(name, None),
+            Named::Known(shape) => self.shaped(name, *shape),
+            Named::Pairs => self.bag(name, Shape::Any),
+            Named::ArrayOf(item) => self.items(name, item),
+            Named::Unknown(type_name) => self.generic(name, Some(type_name)),
         }
     }
 
-    fn shaped(&mut self, shape: Shape) -> Result<Value, Fault> {
+    fn shaped(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
         match shape {
-            Shape::Any => self.generic(None),
-            Shape::Complex(contract) => self.complex(contract).map(|object| {
-                if std::ptr::eq(contract, &CONTEXT) {
-                    Value::Context(Box::new(ExecutionContext::new(object)))
-                } else {
-                    Value::Object(object)
-                }
-            }),
-            Shape::Bag(value) => self.bag(*value),
-            Shape::List(item) => self.items(&Named::Known(*item)).map(Value::Array),
+            Shape::Any => self.generic(name, None),
+            Shape::Complex(contract) => self.complex(name, contract),
+            Shape::Bag(value) => self.bag(name, *value),
+            Shape::List(item) => self.items(name, &Named::Known(*item)),
             shape => {
-                let text = self.text()?;
-                Ok(scalar::read(text, shape, self.notes))
+                let text = self.elements.text()?;
+                let slot = scalar::read(&text, shape, self.draft);
+                self.push(name, slot)
             }
         }
     }
 
-    /// The next element within this one; `None` at its end. Text between elements is indentation.
-    fn child(&mut self) -> Result<Option<Start<E::Tag>>, Fault> {
+    /// Reads over the rest of an element, whatever is in it.
+    fn skip(&mut self) -> Result<(), Fault> {
+        let mut depth = 0_usize;
         loop {
             match self.elements.next()? {
-                Piece::Start(start) => return Ok(Some(start)),
-                Piece::End => return Ok(None),
-                Piece::Text(text) if is_blank(&text) => {}
-                Piece::Text(_) => {
-                    return Err(self.elements.fault("text where elements are expected"));
-                }
-                Piece::Nothing => return Err(self.cut()),
+                Piece::Start(_) => depth += 1,
+                Piece::End if depth == 0 => return Ok(()),
+                Piece::End => depth -= 1,
+                Piece::Text(_) => {}
+                Piece::Nothing => return Err(self.elements.fault(CUT)),
             }
         }
     }
 
-    fn text(&mut self) -> Result<String, Fault> {
-        let mut text = String::new();
-        loop {
-            match self.elements.next()? {
-                Piece::Text(more) if text.is_empty() => text = more.into_owned(),
-                Piece::Text(more) => text.push_str(&more),
-                Piece::End => return Ok(text),
-                Piece::Start(_) => {
-                    return Err(self.elements.fault("an element where text is expected"));
-                }
-                Piece::Nothing => return Err(self.cut()),
-            }
-        }
-    }
-
-    fn complex(&mut self, contract: &'static Contract) -> Result<Object, Fault> {
-        let mut members = Vec::new();
-        let mut next = 0;
-        while let Some(start) = self.child()? {
-            let noted = self.notes.list.len();
+    fn complex(&mut self, name: Name, contract: &'static Contract) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut names = Names::default();
+        let (mut next, mut count) = (0, 0);
+        while let Some(start) = self.elements.child()? {
+            let noted = self.draft.notes.count();
             let (name, shape) = match contract.member(start.name(), &mut next) {
-                Some((name, shape)) => (Name::Borrowed(name), shape),
-                None => (Name::Owned(start.name().to_owned()), Shape::Any),
+                Some((name, shape)) => {
+                    names.add_known(next - 1);
+                    (Name::Known(name), shape)
+                }
+                None => {
+                    let name = self.sent_name(&start)?;
+                    names.add(self.draft.values.shown(name), &self.draft.values, at);
+                    (Name::Sent(name), Shape::Any)
+                }
             };
-            let value = self.value(start, shape)?;
-            self.notes.within(noted, &name);
-            members.push((name, value));
+            self.value(start, name, shape)?;
+            self.draft.notes_within_name(noted, name);
+            count += 1;
         }
-        let type_name = (!contract.name.is_empty()).then_some(TypeName {
-            name: contract.name.into(),
-            namespace: None,
-        });
-        Ok(Object::new(type_name, members, |name| {
-            self.notes.repeated("member", name)
-        }))
+        self.draft
+            .close_members(at, count, &names, Some(contract), None);
+        self.references.forget(at, &names);
+        Ok(())
     }
 
-    fn bag(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let mut entries = Vec::new();
-        while self.child()?.is_some() {
-            entries.push(self.pair(shape)?);
+    /// Keeps the name of an element that no contract has.
+    fn sent_name(&mut self, start: &Start<E::Tag>) -> Result<Span, Fault> {
+        match str::from_utf8(start.name()) {
+            Ok(name) => Ok(self.draft.values.text(name)),
+            Err(_) => Err(self.elements.fault("a name that is not UTF-8")),
         }
-        Ok(Value::Bag(Bag::new(entries, |key| {
-            self.notes.repeated("key", key)
-        })))
+    }
+
+    fn bag(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut names = Names::default();
+        let mut count = 0;
+        while self.elements.child()?.is_some() {
+            self.pair(shape, at, &mut names)?;
+            count += 1;
+        }
+        self.draft.close_bag(at, count, &names);
+        self.references.forget(at, &names);
+        Ok(())
     }
 
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
-    fn pair(&mut self, shape: Shape) -> Result<(SmolStr, Value), Fault> {
-        let noted = self.notes.list.len();
+    fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
+        let noted = self.draft.notes.count();
         let (mut key, mut value) = (None, None);
-        while let Some(start) = self.child()? {
+        while let Some(start) = self.elements.child()? {
             match start.name() {
-                "key" | "Key" => key = Some(SmolStr::from(self.text()?)),
-                "value" | "Value" => value = Some(self.value(start, shape)?),
-                _ => drop(self.value(start, Shape::Any)?),
+                b"key" | b"Key" => {
+                    key = Some(self.key(start)?);
+                    if value.is_some() {
+                        names.doubt();
+                    }
+                }
+                b"value" | b"Value" => {
+                    if let Some(earlier) = value {
+                        self.draft.values.truncate(earlier);
+                    }
+                    value = Some(self.draft.values.place());
+                    if let Some(key) = key {
+                        names.add(self.draft.values.shown(key), &self.draft.values, bag);
+                    }
+                    self.value(start, key.map_or(Name::NONE, Name::Sent), shape)?;
+                }
+                _ => self.skip()?,
             }
         }
         let key = key.ok_or_else(|| self.elements.fault("a key/value pair without a key"))?;
-        self.notes.within(noted, &key);
-        Ok((key, value.unwrap_or(Value::Null)))
+        self.draft.notes_within(noted, key);
+        match value {
+            Some(at) => self.draft.values.rename(at, Name::Sent(key)),
+            None => {
+                names.add(self.draft.values.shown(key), &self.draft.values, bag);
+                self.push(Name::Sent(key), Slot::Null)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a key, which may stand for an earlier text.
+    fn key(&mut self, start: Start<E::Tag>) -> Result<Span, Fault> {
+        let text = self.elements.text()?;
+        match start.identity.map(|identity| *identity) {
+            None => Ok(self.draft.values.text(&text)),
+            Some(Identity::Id(id)) => {
+                let text = self.draft.values.text(&text);
+                self.references.add(id, Referent::Text(text));
+                Ok(text)
+            }
+            Some(Identity::Reference(reference)) => {
+                let referent = self.references.get(&reference);
+                let text = referent.and_then(|referent| referent.text(&self.draft.values));
+                text.ok_or_else(|| self.elements.fault("a key that refers to no earlier text"))
+            }
+        }
     }
 
     /// Reads the items of a list whose type names theirs.
-    fn items(&mut self, named: &Named) -> Result<Vec<Value>, Fault> {
-        let mut items = Vec::new();
-        while let Some(mut start) = self.child()? {
-            let noted = self.notes.list.len();
+    fn items(&mut self, name: Name, named: &Named) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut count = 0;
+        while let Some(mut start) = self.elements.child()? {
+            let noted = self.draft.notes.count();
             if matches!(start.named, Named::Nothing) {
                 start.named = named.clone();
             }
-            items.push(self.value(start, Shape::Any)?);
-            self.notes.within_item(noted, items.len() - 1);
+            self.value(start, Name::NONE, Shape::Any)?;
+            self.draft.notes.within_item(noted, count);
+            count += 1;
         }
-        Ok(items)
+        self.draft.values.close(at, count, Slot::Array);
+        Ok(())
     }
 
     /// Reads an element that no contract describes: as text, as a list where its elements say so, else
     /// as members.
-    fn generic(&mut self, type_name: Option<TypeName>) -> Result<Value, Fault> {
-        let mut text = String::new();
+    fn generic(
+        &mut self,
+        name: Name,
+        type_name: Option<&(String, Option<String>)>,
+    ) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut text = Text::default();
         let mut children = Children::default();
         loop {
             match self.elements.next()? {
-                Piece::Text(more) => text.push_str(&more),
-                Piece::Start(start) => self.generic_child(start, &mut children)?,
+                Piece::Text(more) if text.is_empty() => text = more,
+                Piece::Text(more) => text.append(&more),
+                Piece::Start(start) => self.generic_child(start, at, &mut children)?,
                 Piece::End => break,
-                Piece::Nothing => return Err(self.cut()),
+                Piece::Nothing => return Err(self.elements.fault(CUT)),
             }
         }
-        if !children.members.is_empty() {
-            return Ok(children.into_value(type_name, self.notes));
+        if children.count > 0 {
+            self.close_generic(at, &children, type_name);
+            return Ok(());
         }
-        let Some(type_name) = type_name else {
-            return Ok(Value::String(text.into()));
+        let Some((type_name, namespace)) = type_name else {
+            let text = self.draft.values.text(&text);
+            self.draft.values.replace(at, Slot::String(text));
+            return Ok(());
         };
-        let content =
-            (!text.is_empty()).then_some((Name::Borrowed("@value"), Value::String(text.into())));
-        let members = content.into_iter().collect();
-        Ok(Value::Object(Object::new(Some(type_name), members, |_| {})))
+        if !text.is_empty() {
+            let text = self.draft.values.text(&text);
+            self.push(Name::Known("@value"), Slot::String(text))?;
+        }
+        let values = &mut self.draft.values;
+        let type_at = values.sent_type(type_name, namespace.as_deref());
+        values.close(at, usize::from(!text.is_empty()), |extent| {
+            Slot::Object(Some(type_at), extent)
+        });
+        Ok(())
     }
 
     fn generic_child(
         &mut self,
         start: Start<E::Tag>,
+        at: usize,
         children: &mut Children,
     ) -> Result<(), Fault> {
-        let noted = self.notes.list.len();
-        let name = start.name().to_owned();
+        let noted = self.draft.notes.count();
         let is_item = start.is_primitive_item;
         let shape = match is_item {
-            true => contract::known(&name, ARRAYS).unwrap_or(Shape::Any),
+            true => contract::known(start.name(), &Space::Arrays).unwrap_or(Shape::Any),
             false => Shape::Any,
         };
-        let value = self.value(start, shape)?;
-        self.notes.within(noted, &name);
-        children.are_items &= is_item;
-        children.members.push((name.into(), value));
+        let name = self.sent_name(&start)?;
+        children.add(name, is_item, &self.draft.values, at);
+        self.value(start, Name::Sent(name), shape)?;
+        self.draft.notes_within(noted, name);
         Ok(())
     }
 
-    fn cut(&self) -> Fault {
-        self.elements.fault("the body ends within an element")
+    /// Ends an element without a contract that has elements: it is a list where they say so.
+    fn close_generic(
+        &mut self,
+        at: usize,
+        children: &Children,
+        type_name: Option<&(String, Option<String>)>,
+    ) {
+        let first = children.first.map(|name| self.draft.values.shown(name));
+        let is_pair = first.is_some_and(|name| name.starts_with("KeyValue"));
+        let are_repeated = children.are_same && (children.count > 1 || is_pair);
+        if children.are_items || are_repeated {
+            self.draft.values.close(at, children.count, Slot::Array);
+            if self.draft.pair_up(at) {
+                self.references.forget_from(at);
+            }
+            return;
+        }
+        let type_at = type_name
+            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
+        self.draft
+            .close_members(at, children.count, &children.names, None, type_at);
+        self.references.forget(at, &children.names);
     }
 }
 
-/// What an element without a contract holds.
+/// What lies in an element without a contract.
 struct Children {
-    members: Vec<(Name, Value)>,
+    names: Names,
+    first: Option<Span>,
+    count: usize,
+    /// True where all are items of an array of primitives.
     are_items: bool,
+    /// True where all have one name: such are the items of a list; a single one is too if its name says "pair".
+    are_same: bool,
 }
 
 impl Default for Children {
     fn default() -> Self {
         Self {
-            members: Vec::new(),
+            names: Names::default(),
+            first: None,
+            count: 0,
             are_items: true,
+            are_same: true,
         }
     }
 }
 
 impl Children {
-    fn into_value(self, type_name: Option<TypeName>, notes: &mut Notes) -> Value {
-        if self.are_items || self.are_repeated() {
-            let items = self.members.into_iter().map(|(_, value)| value).collect();
-            return pairs(items, notes);
-        }
-        Value::Object(Object::new(type_name, self.members, |name| {
-            notes.repeated("member", name)
-        }))
+    fn add(&mut self, name: Span, is_item: bool, values: &Writer, at: usize) {
+        let first = *self.first.get_or_insert(name);
+        let name = values.shown(name);
+        self.are_same &= values.shown(first) == name;
+        self.names.add(name, values, at);
+        self.are_items &= is_item;
+        self.count += 1;
     }
-
-    /// Elements of one name are the items of a list; a single one is too if its name says "pair".
-    fn are_repeated(&self) -> bool {
-        let first = &self.members[0].0;
-        let are_same = self.members.iter().all(|(name, _)| name == first);
-        are_same && (self.members.len() > 1 || first.starts_with("KeyValue"))
-    }
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim_matches([' ', '\t', '\r', '\n']).is_empty()
 }

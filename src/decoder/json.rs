@@ -3,287 +3,342 @@
 //!
 //! Source: *Stand-Alone JSON Serialization* in the .NET documentation, and what the serializer writes.
 
+mod hints;
 mod lexer;
 
-use std::borrow::Cow;
-
+use hints::{Hint, Hints};
 use lexer::Lexer;
-use smol_str::SmolStr;
 
-use super::contract::{self, CLR, CONTEXT, Contract, PAIR, Shape};
-use super::{Fault, MAX_DEPTH, Notes, date, scalar};
-use crate::context::{
-    Bag, DateTime, ExecutionContext, Name, Number, NumberKind, Object, TypeName, Value,
-};
+use super::contract::{CONTEXT, Contract, Shape};
+use super::{Draft, Fault, date, scalar};
+use crate::context::{Full, Name, Names, NumberKind, Slot, Span, is_date_time, is_number};
 
 /// Reads a body. Members that are not of their declared type are kept as they came.
-pub(super) fn read(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Fault> {
+pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), Fault> {
     let mut reader = Reader {
         lexer: Lexer::new(text),
-        notes,
+        hints: Hints::new(text),
+        draft,
         depth: 0,
     };
     if reader.lexer.peek() != Some(b'{') {
         return Err(reader.lexer.fault("an object is expected"));
     }
-    let context = reader.value(Shape::Complex(&CONTEXT))?;
-    if reader.lexer.peek().is_some() {
-        return Err(reader.lexer.fault("the body goes on after its end"));
-    }
-    match context {
-        Value::Context(context) => Ok(*context),
-        _ => Err(reader
-            .lexer
-            .fault("no execution context: the body names another type")),
+    reader.value(Name::NONE, Shape::Complex(&CONTEXT))?;
+    match reader.lexer.peek() {
+        Some(_) => Err(reader.lexer.fault("the body goes on after its end")),
+        None => Ok(()),
     }
 }
 
-struct Reader<'a, 'n> {
+struct Reader<'a, 'd> {
     lexer: Lexer<'a>,
-    notes: &'n mut Notes,
+    hints: Hints<'a>,
+    draft: &'d mut Draft,
     depth: usize,
 }
 
-impl<'a> Reader<'a, '_> {
-    fn value(&mut self, shape: Shape) -> Result<Value, Fault> {
+impl Reader<'_, '_> {
+    fn value(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
         match self.lexer.peek() {
-            Some(b'{') => self.nested(|reader| reader.object(shape)),
-            Some(b'[') => self.nested(|reader| reader.array(shape)),
-            Some(b'"') => self.string(shape),
-            Some(b't') => self.lexer.word("true").map(|()| Value::Bool(true)),
-            Some(b'f') => self.lexer.word("false").map(|()| Value::Bool(false)),
-            Some(b'n') => self.lexer.word("null").map(|()| Value::Null),
-            _ => self.number(shape),
+            Some(b'"') => self.string(name, shape),
+            Some(b'{') => self.nested(|reader| reader.object(name, shape)),
+            Some(b'[') => self.nested(|reader| reader.array(name, shape)),
+            Some(b't') => self.word(name, "true", Slot::Bool(true)),
+            Some(b'f') => self.word(name, "false", Slot::Bool(false)),
+            Some(b'n') => self.word(name, "null", Slot::Null),
+            _ => self.number(name, shape),
         }
     }
 
-    fn nested(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<Value, Fault>,
-    ) -> Result<Value, Fault> {
-        if self.depth == MAX_DEPTH {
-            return Err(self
-                .lexer
-                .fault(format!("nested deeper than {MAX_DEPTH} levels")));
+    fn push(&mut self, name: Name, slot: Slot) -> Result<(), Fault> {
+        let pushed = self.draft.values.push(name, slot);
+        pushed.map_err(|full| self.full(full))
+    }
+
+    fn full(&self, full: Full) -> Fault {
+        self.lexer.fault(self.draft.limits.reason(full))
+    }
+
+    fn word(&mut self, name: Name, word: &'static str, slot: Slot) -> Result<(), Fault> {
+        self.lexer.word(word)?;
+        self.push(name, slot)
+    }
+
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.depth == self.draft.limits.nesting {
+            return Err(self.lexer.fault(self.draft.limits.too_deep()));
         }
         self.depth += 1;
-        let value = read(self);
+        read(self)?;
         self.depth -= 1;
-        value
+        Ok(())
     }
 
-    fn number(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let before = self.lexer.fault("a value is expected");
+    fn number(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
+        let before = self.lexer.clone();
         let text = self.lexer.number();
+        if !is_number(text) {
+            return Err(before.fault("a value is expected"));
+        }
+        if let (Shape::Enum(names), Ok(place)) = (shape, text.parse::<usize>())
+            && let Some(member) = names.get(place)
+        {
+            let span = self.draft.values.text(member);
+            return self.push(name, Slot::String(span));
+        }
         let kind = match shape {
             Shape::Number(kind) => kind,
             _ => NumberKind::Unknown,
         };
-        let Some(number) = Number::new(text, kind) else {
-            return Err(before);
-        };
-        if let (Shape::Enum(names), Ok(place)) = (shape, text.parse::<usize>())
-            && let Some(name) = names.get(place)
-        {
-            return Ok(Value::String(SmolStr::new_static(name)));
-        }
-        Ok(Value::Number(number))
+        let span = self.draft.values.text(text);
+        self.push(name, Slot::Number(kind, span))
     }
 
-    fn string(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let text = self.lexer.string()?;
-        let value = match shape {
-            Shape::Any => date::from_json(&text).map(Value::DateTime),
-            Shape::Guid => scalar::guid(&text).map(Value::Guid),
-            Shape::Created => date::created_from_json(&text).map(Value::DateTime),
-            Shape::DateTime => date::from_json(&text)
-                .or_else(|| DateTime::new(&*text))
-                .map(Value::DateTime),
+    fn string(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
+        let span = self.text()?;
+        let slot = self.text_slot(span, shape);
+        self.push(name, slot)
+    }
+
+    /// Reads a string and keeps it.
+    fn text(&mut self) -> Result<Span, Fault> {
+        self.lexer.expect(b'"', "a string")?;
+        let values = &mut self.draft.values;
+        match self.lexer.string_start()? {
+            (plain, true) => Ok(values.text(plain)),
+            (plain, false) => values.write(|texts| {
+                texts.push_str(plain);
+                self.lexer.string_rest(texts)
+            }),
+        }
+    }
+
+    /// What a string is where `shape` is declared.
+    fn text_slot(&mut self, span: Span, shape: Shape) -> Slot {
+        let values = &mut self.draft.values;
+        let text = values.shown(span);
+        let date = match shape {
+            Shape::Guid if scalar::is_guid(text) => {
+                values.to_lower(span);
+                return Slot::Guid(span);
+            }
+            Shape::Any if text.starts_with("/Date(") => date::from_json(text),
+            Shape::Created => date::created_from_json(text),
+            Shape::DateTime if is_date_time(text) => return Slot::DateTime(span),
+            Shape::DateTime => date::from_json(text),
             _ => None,
         };
-        Ok(match (value, shape) {
-            (Some(value), _) => value,
-            (None, Shape::Guid | Shape::Created | Shape::DateTime) => {
-                scalar::unlike(text.into(), shape, self.notes)
-            }
-            (None, _) => Value::String(text.into()),
-        })
+        if let Some(date) = date {
+            values.forget(span);
+            return Slot::DateTime(values.text(&date));
+        }
+        if matches!(shape, Shape::Guid | Shape::Created | Shape::DateTime) {
+            scalar::unlike(shape, &mut self.draft.notes);
+        }
+        Slot::String(span)
     }
 
-    fn array(&mut self, shape: Shape) -> Result<Value, Fault> {
+    fn array(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
         self.lexer.expect(b'[', "an array")?;
-        match shape {
-            Shape::Bag(value) => self.bag(*value),
-            Shape::List(item) => self.items(*item).map(Value::Array),
-            _ => {
-                let items = self.items(Shape::Any)?;
-                Ok(super::pairs(items, self.notes))
-            }
+        if let Shape::Bag(value) = shape {
+            return self.bag(name, *value);
         }
+        let item = match shape {
+            Shape::List(item) => *item,
+            _ => Shape::Any,
+        };
+        let at = self.open(name)?;
+        let mut count = 0;
+        while self.lexer.another(b']', count == 0)? {
+            let noted = self.draft.notes.count();
+            self.value(Name::NONE, item)?;
+            self.draft.notes.within_item(noted, count);
+            count += 1;
+        }
+        self.draft.values.close(at, count, Slot::Array);
+        if !matches!(shape, Shape::List(_)) {
+            self.draft.pair_up(at);
+        }
+        Ok(())
     }
 
-    fn items(&mut self, shape: Shape) -> Result<Vec<Value>, Fault> {
-        let mut items = Vec::new();
-        while self.lexer.another(b']', items.is_empty())? {
-            let noted = self.notes.list.len();
-            items.push(self.value(shape)?);
-            self.notes.within_item(noted, items.len() - 1);
-        }
-        Ok(items)
+    fn open(&mut self, name: Name) -> Result<usize, Fault> {
+        let opened = self.draft.values.open(name);
+        opened.map_err(|full| self.full(full))
     }
 
-    fn bag(&mut self, shape: Shape) -> Result<Value, Fault> {
-        let mut entries = Vec::new();
-        while self.lexer.another(b']', entries.is_empty())? {
-            entries.push(self.pair(shape)?);
+    fn bag(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut names = Names::default();
+        let mut count = 0;
+        while self.lexer.another(b']', count == 0)? {
+            self.pair(shape, at, &mut names)?;
+            count += 1;
         }
-        Ok(Value::Bag(Bag::new(entries, |key| {
-            self.notes.repeated("key", key)
-        })))
+        self.draft.close_bag(at, count, &names);
+        Ok(())
     }
 
-    /// Reads `{"key": ..., "value": ...}` with its members in any order.
-    fn pair(&mut self, shape: Shape) -> Result<(SmolStr, Value), Fault> {
-        let noted = self.notes.list.len();
+    /// Reads `{"key": ..., "value": ...}` with its members in any order, as an entry of the bag at `bag`.
+    fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
+        let noted = self.draft.notes.count();
         self.lexer.expect(b'{', "a key/value pair")?;
         let (mut key, mut value) = (None, None);
         let mut is_first = true;
         while self.lexer.another(b'}', is_first)? {
             is_first = false;
-            let name = self.lexer.string()?;
-            self.lexer.expect(b':', "a colon")?;
-            match &*name {
-                "key" => key = Some(SmolStr::from(self.lexer.string()?)),
-                "value" => value = Some(self.value(shape)?),
-                _ => self.lexer.skip()?,
+            match self.part_of_pair()? {
+                Part::Key => {
+                    key = Some(self.text()?);
+                    if value.is_some() {
+                        names.doubt();
+                    }
+                }
+                Part::Value => {
+                    if let Some(earlier) = value.replace(self.draft.values.place()) {
+                        self.draft.values.truncate(earlier);
+                        value = Some(earlier);
+                    }
+                    if let Some(key) = key {
+                        names.add(self.draft.values.shown(key), &self.draft.values, bag);
+                    }
+                    self.value(key.map_or(Name::NONE, Name::Sent), shape)?;
+                }
+                Part::Other => self.lexer.skip()?,
             }
         }
         let key = key.ok_or_else(|| self.lexer.fault("a key/value pair without a key"))?;
-        self.notes.within(noted, &key);
-        Ok((key, value.unwrap_or(Value::Null)))
+        self.draft.notes_within(noted, key);
+        match value {
+            Some(at) => self.draft.values.rename(at, Name::Sent(key)),
+            None => {
+                names.add(self.draft.values.shown(key), &self.draft.values, bag);
+                self.push(Name::Sent(key), Slot::Null)?;
+            }
+        }
+        Ok(())
     }
 
-    fn object(&mut self, shape: Shape) -> Result<Value, Fault> {
+    /// Reads the name of a member of a pair.
+    fn part_of_pair(&mut self) -> Result<Part, Fault> {
+        if self.lexer.accept_name("key") {
+            return Ok(Part::Key);
+        }
+        if self.lexer.accept_name("value") {
+            return Ok(Part::Value);
+        }
+        Ok(match &*self.lexer.name()? {
+            "key" => Part::Key,
+            "value" => Part::Value,
+            _ => Part::Other,
+        })
+    }
+
+    fn object(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
+        let start = self.lexer.clone();
         self.lexer.expect(b'{', "an object")?;
-        let first = self.first_hint()?;
-        let is_first = first.is_none();
-        let hint = match first {
-            None if matches!(shape, Shape::Any) => self.later_hint()?,
-            first => first,
-        };
+        let mut hint = self.first_hint()?;
+        let is_first = hint.is_none();
+        if hint.is_none() && matches!(shape, Shape::Any) {
+            hint = self.hints.later(&start, self.draft)?;
+        }
         let declared = match shape {
             Shape::Complex(contract) => Some(contract),
             _ => None,
         };
-        let hinted = hint.as_deref().map(parse_hint);
-        let contract = hinted
-            .as_ref()
-            .and_then(|(contract, _)| *contract)
-            .or(declared);
-        let type_name = match hinted {
-            Some((_, type_name)) => Some(type_name),
-            None => contract
-                .filter(|contract| !contract.name.is_empty())
-                .map(|contract| TypeName {
-                    name: contract.name.into(),
-                    namespace: None,
-                }),
-        };
-        let members = self.members(contract, is_first)?;
-        let object = Object::new(type_name, members, |name| {
-            self.notes.repeated("member", name)
-        });
-        Ok(match contract {
-            Some(contract) if std::ptr::eq(contract, &CONTEXT) => {
-                Value::Context(Box::new(ExecutionContext::new(object)))
-            }
-            _ => Value::Object(object),
-        })
+        let contract = hint.and_then(|hint| hint.contract).or(declared);
+        let at = self.open(name)?;
+        let (count, names) = self.members(at, contract, is_first)?;
+        let type_at = hint.map(|hint| hint.type_at);
+        self.draft
+            .close_members(at, count, &names, contract, type_at);
+        Ok(())
     }
 
+    /// Reads the members of the object at `at`; gives back how many there are.
     fn members(
         &mut self,
+        at: usize,
         contract: Option<&'static Contract>,
         mut is_first: bool,
-    ) -> Result<Vec<(Name, Value)>, Fault> {
-        // So many come nearly always, and no body can make it more.
-        let mut members = Vec::with_capacity(contract.map_or(0, Contract::len));
+    ) -> Result<(usize, Names), Fault> {
+        let mut names = Names::default();
         let mut next = 0;
+        let mut count = 0;
         while self.lexer.another(b'}', is_first)? {
             is_first = false;
-            let noted = self.notes.list.len();
-            let name = self.lexer.string()?;
-            self.lexer.expect(b':', "a colon")?;
-            if name == "__type" && self.lexer.peek() == Some(b'"') {
-                self.lexer.skip()?;
-                continue;
-            }
-            let (name, shape) =
-                match contract.and_then(|contract| contract.member(&name, &mut next)) {
-                    Some((name, shape)) => (Name::Borrowed(name), shape),
-                    None => (Name::Owned(name.into_owned()), Shape::Any),
-                };
-            let value = self.value(shape)?;
-            self.notes.within(noted, &name);
-            members.push((name, value));
+            let noted = self.draft.notes.count();
+            let expected = contract.and_then(|contract| contract.expected(next));
+            let (name, shape) = match expected {
+                Some((name, shape)) if self.lexer.accept_name(name) => {
+                    names.add_known(next);
+                    next += 1;
+                    (Name::Known(name), shape)
+                }
+                _ => match self.other_member(at, contract, &mut next, &mut names)? {
+                    Some(member) => member,
+                    None => continue,
+                },
+            };
+            self.value(name, shape)?;
+            self.draft.notes_within_name(noted, name);
+            count += 1;
         }
-        Ok(members)
+        Ok((count, names))
+    }
+
+    /// Reads the name of a member that is not the next one of the contract; none where it was `__type`, which is
+    /// read over.
+    fn other_member(
+        &mut self,
+        at: usize,
+        contract: Option<&'static Contract>,
+        next: &mut usize,
+        names: &mut Names,
+    ) -> Result<Option<(Name, Shape)>, Fault> {
+        let name = self.lexer.name()?;
+        if name == "__type" && self.lexer.peek() == Some(b'"') {
+            self.lexer.skip()?;
+            return Ok(None);
+        }
+        let values = &mut self.draft.values;
+        Ok(Some(
+            match contract.and_then(|contract| contract.member(name.as_bytes(), next)) {
+                Some((name, shape)) => {
+                    names.add_known(*next - 1);
+                    (Name::Known(name), shape)
+                }
+                None => {
+                    names.add(&name, values, at);
+                    (Name::Sent(values.text(&name)), Shape::Any)
+                }
+            },
+        ))
     }
 
     /// Reads `__type` where it is the first member of the object that has begun, which is where the
     /// serializer writes it.
-    fn first_hint(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
-        let mut ahead = self.lexer.clone();
-        if !ahead.another(b'}', true)? {
-            return Ok(None);
+    fn first_hint(&mut self) -> Result<Option<Hint>, Fault> {
+        let before = self.lexer.clone();
+        if self.lexer.peek() == Some(b'"')
+            && *self.lexer.name()? == *"__type"
+            && self.lexer.peek() == Some(b'"')
+        {
+            let raw = self.lexer.raw_string()?;
+            let hint = self.hints.read(raw, self.draft);
+            return hint
+                .map(Some)
+                .map_err(|fault| self.lexer.fault(fault.into_parts().1));
         }
-        let name = ahead.string()?;
-        ahead.expect(b':', "a colon")?;
-        if name != "__type" || ahead.peek() != Some(b'"') {
-            return Ok(None);
-        }
-        let hint = ahead.string()?;
-        self.lexer = ahead;
-        Ok(Some(hint))
-    }
-
-    /// Looks for `__type` among all members of the object that has begun. Only where the declared type
-    /// says nothing is this done: it reads the object over once more, at most [`MAX_DEPTH`] times for any
-    /// byte.
-    fn later_hint(&self) -> Result<Option<Cow<'a, str>>, Fault> {
-        let mut ahead = self.lexer.clone();
-        let mut is_first = true;
-        while ahead.another(b'}', is_first)? {
-            is_first = false;
-            let name = ahead.string()?;
-            ahead.expect(b':', "a colon")?;
-            if name == "__type" && ahead.peek() == Some(b'"') {
-                return ahead.string().map(Some);
-            }
-            ahead.skip()?;
-        }
+        self.lexer = before;
         Ok(None)
     }
 }
 
-/// `Name:Namespace`, with `#` for the namespaces of CLR types.
-fn parse_hint(hint: &str) -> (Option<&'static Contract>, TypeName) {
-    let (name, namespace) = hint.split_once(':').unwrap_or((hint, ""));
-    let namespace = match namespace.strip_prefix('#') {
-        Some(clr) => Cow::Owned(format!("{CLR}{clr}")),
-        None => Cow::Borrowed(namespace.strip_prefix('\\').unwrap_or(namespace)),
-    };
-    let contract = match contract::known(name, &namespace) {
-        Some(Shape::Complex(contract)) => Some(contract),
-        _ if name.starts_with("KeyValuePairOf") => Some(&PAIR),
-        _ => None,
-    };
-    let type_name = TypeName {
-        name: match contract {
-            Some(contract) if contract.name == name => contract.name.into(),
-            _ => name.to_owned().into(),
-        },
-        namespace: (!contract::is_well_known(&namespace)).then(|| namespace.into_owned()),
-    };
-    (contract, type_name)
+/// What a member of a pair is.
+enum Part {
+    Key,
+    Value,
+    Other,
 }

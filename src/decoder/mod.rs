@@ -10,17 +10,19 @@ mod contract;
 mod date;
 mod elements;
 mod json;
+mod limits;
 mod scalar;
 mod xml;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::context::{Bag, Document, ExecutionContext, Note, Value, WireFormat};
+pub use limits::Limits;
 
-/// How deep values may lie in one another. Sixty parents and two hundred nested arrays, the deepest
-/// that the serializers were seen to write, fit; a thread with 2 MiB of stack bears it in a debug build.
-pub const MAX_DEPTH: usize = 256;
+use crate::context::{
+    Document, ExecutionContext, Name, Names, Note, Slot, Span, Tape, TypeAt, WireFormat, Writer,
+};
+use contract::{CONTEXT, Contract};
 
 /// How many notes are kept: a body of repeated keys must not grow without end.
 const MAX_NOTES: usize = 20;
@@ -39,24 +41,44 @@ pub struct Hint<'a> {
 }
 
 /// A body that was understood.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Decoded {
-    /// What it says.
-    pub context: ExecutionContext,
+    tape: Tape,
     /// The format it was in.
     pub format: WireFormat,
     /// What the context cannot show as it was. Names members, never values, but a key may be data.
     pub notes: Vec<Note>,
 }
 
+impl PartialEq for Decoded {
+    fn eq(&self, other: &Self) -> bool {
+        (self.format, &self.notes, self.context()) == (other.format, &other.notes, other.context())
+    }
+}
+
 impl Decoded {
+    /// What it says.
+    pub fn context(&self) -> ExecutionContext<'_> {
+        ExecutionContext::of(&self.tape)
+    }
+
+    /// How many bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        let notes = self
+            .notes
+            .iter()
+            .map(|note| note.path.len() + note.text.len());
+        self.tape.memory() + notes.sum::<usize>()
+    }
+
     /// The context document. `flagged` tells whether the message property `MessageMaxSizeExceeded` was
     /// set; a context that looks cut counts as truncated without it.
     pub fn document(&self, flagged: bool) -> Document<'_> {
+        let context = self.context();
         Document {
-            context: &self.context,
+            context,
             format: self.format,
-            truncated: flagged || self.context.is_truncated(),
+            truncated: flagged || context.is_truncated(),
             notes: &self.notes,
         }
     }
@@ -116,7 +138,7 @@ impl fmt::Display for Position {
 /// Decodes a body in the format that its label names and its first bytes confirm; where they
 /// contradict, the bytes are right.
 ///
-/// Fails where the body is in none of the formats, is damaged, nests deeper than [`MAX_DEPTH`], or is no
+/// Fails where the body is in none of the formats, is damaged, exceeds one of the default [`Limits`], or is no
 /// execution context. What is only unexpected is kept, with a note where the document cannot show it.
 pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
     let text = trimmed(body);
@@ -129,7 +151,7 @@ pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
         .or_else(|| FORMATS.iter().find(|format| format.recognizes(text)))
         .or_else(|| labelled.filter(|_| !text.is_empty()));
     match format {
-        Some(format) => format.decode(body),
+        Some(format) => format.decode(body, Limits::default()),
         None => Err(unknown(body, text)),
     }
 }
@@ -137,7 +159,7 @@ pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
 /// Decodes a body in the given format, whatever its first bytes say.
 pub fn decode_as(format: WireFormat, body: &[u8]) -> Result<Decoded, DecodeError> {
     match FORMATS.iter().find(|known| known.wire == format) {
-        Some(format) => format.decode(body),
+        Some(format) => format.decode(body, Limits::default()),
         None => Err(unknown(body, body)),
     }
 }
@@ -154,8 +176,8 @@ struct Format {
 
 /// How the bodies of a format are read.
 enum Read {
-    Text(fn(&str, &mut Notes) -> Result<ExecutionContext, Fault>),
-    Bytes(fn(&[u8], &mut Notes) -> Result<ExecutionContext, Fault>),
+    Text(fn(&str, &mut Draft) -> Result<(), Fault>),
+    Bytes(fn(&[u8], &mut Draft) -> Result<(), Fault>),
 }
 
 const FORMATS: &[Format] = &[
@@ -190,67 +212,59 @@ impl Format {
         (self.recognizes)(text)
     }
 
-    fn decode(&self, body: &[u8]) -> Result<Decoded, DecodeError> {
-        let mut notes = Notes::default();
+    fn decode(&self, body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
         let meaningful = match self.read {
             Read::Text(_) => without_mark(body),
             Read::Bytes(_) => trimmed(body),
         };
         let base = body.len() - meaningful.len();
-        let context = match self.read {
-            Read::Text(read) => text(meaningful).and_then(|text| read(text, &mut notes)),
-            Read::Bytes(read) => read(meaningful, &mut notes),
+        let mut draft = Draft::new(body.len(), limits);
+        let read = match self.read {
+            Read::Text(read) => text(meaningful).and_then(|text| read(text, &mut draft)),
+            Read::Bytes(read) => read(meaningful, &mut draft),
         };
-        let context = context.and_then(|context| {
-            let is_named = context.members().get("MessageName").is_some();
-            is_named.then_some(context).ok_or_else(|| Fault {
-                offset: 0,
-                reason: "no execution context: MessageName is missing".into(),
-            })
-        });
-        match context {
-            Ok(context) => Ok(Decoded {
-                context,
-                format: self.wire,
-                notes: notes.list,
-            }),
-            Err(Fault { offset, reason }) => Err(DecodeError {
+        let decoded = read.and_then(|()| draft.finish(self.wire));
+        decoded.map_err(|fault| {
+            let (offset, reason) = fault.into_parts();
+            DecodeError {
                 format: Some(self.wire),
                 at: match self.read {
                     Read::Text(_) => Position::new(body, base + offset),
                     Read::Bytes(_) => Position::Byte(1 + base + offset),
                 },
                 reason,
-            }),
-        }
+            }
+        })
     }
 }
 
 /// A body as text, without the padding at its end.
 fn text(body: &[u8]) -> Result<&str, Fault> {
-    let text = str::from_utf8(body).map_err(|cause| Fault {
-        offset: cause.valid_up_to(),
-        reason: "not UTF-8".into(),
-    })?;
+    let text =
+        str::from_utf8(body).map_err(|cause| Fault::new(cause.valid_up_to(), "not UTF-8"))?;
     Ok(text.trim_end_matches(is_padding))
 }
 
 /// Reads a context that another format holds as a string; an error says what is wrong with it.
-fn read_string(text: &str, notes: &mut Notes) -> Result<ExecutionContext, Cow<'static, str>> {
-    let body = text.as_bytes();
-    let mut formats = FORMATS
-        .iter()
-        .filter(|format| matches!(format.read, Read::Text(_)));
-    let Some(format) = formats.find(|format| format.recognizes(trimmed(body))) else {
+fn read_string(body: &str, draft: &mut Draft) -> Result<(), Cow<'static, str>> {
+    let meaningful = without_mark(body.as_bytes());
+    let mut formats = FORMATS.iter();
+    let format = formats.find_map(|format| match format.read {
+        Read::Text(read) if format.recognizes(meaningful.trim_ascii_start()) => {
+            Some((format.wire, read))
+        }
+        _ => None,
+    });
+    let Some((wire, read)) = format else {
         return Err("the string in it is neither JSON nor XML".into());
     };
-    let decoded = format
-        .decode(body)
-        .map_err(|error| format!("in the string that it holds, {error}"))?;
-    *notes = Notes {
-        list: decoded.notes,
-    };
-    Ok(decoded.context)
+    let read = text(meaningful).and_then(|text| read(text, draft));
+    read.map_err(|fault| {
+        let (offset, reason) = fault.into_parts();
+        let base = body.len() - meaningful.len();
+        let at = Position::new(body.as_bytes(), base + offset);
+        format!("in the string that it holds, {wire} at {at}: {reason}").into()
+    })
 }
 
 fn unknown(body: &[u8], text: &[u8]) -> DecodeError {
@@ -281,11 +295,123 @@ fn is_padding(end: char) -> bool {
     end.is_ascii_whitespace() || end == '\0'
 }
 
-/// What stops a reader, with the offset into the text.
+/// What stops a reader, with the offset into the body. In a box: it is rare, and every step of a reader hands a
+/// result on.
 #[derive(Debug)]
-struct Fault {
-    offset: usize,
-    reason: Cow<'static, str>,
+struct Fault(Box<(usize, Cow<'static, str>)>);
+
+impl Fault {
+    fn new(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new((offset, reason.into())))
+    }
+
+    fn into_parts(self) -> (usize, Cow<'static, str>) {
+        *self.0
+    }
+}
+
+/// What is being made of a body.
+#[derive(Debug)]
+struct Draft {
+    values: Writer,
+    notes: Notes,
+    limits: Limits,
+}
+
+impl Draft {
+    fn new(body: usize, limits: Limits) -> Self {
+        Self {
+            values: Writer::new(body, limits.attributes, limits.expansion),
+            notes: Notes::default(),
+            limits,
+        }
+    }
+
+    /// Begins anew.
+    fn clear(&mut self) {
+        self.values.clear();
+        self.notes = Notes::default();
+    }
+
+    fn finish(self, format: WireFormat) -> Result<Decoded, Fault> {
+        let tape = self.values.finish();
+        let fault = |reason: &'static str| Fault::new(0, reason);
+        if !tape.is_context() {
+            return Err(fault("no execution context: the body names another type"));
+        }
+        let members = ExecutionContext::of(&tape).members();
+        if members.get("MessageName").is_none() {
+            return Err(fault("no execution context: MessageName is missing"));
+        }
+        Ok(Decoded {
+            tape,
+            format,
+            notes: self.notes.list,
+        })
+    }
+
+    /// Ends the bag at `at`, whose keys are `names`.
+    fn close_bag(&mut self, at: usize, count: usize, names: &Names) {
+        let count = self.unrepeated(at, count, names, "key");
+        self.values.close(at, count, Slot::Bag);
+    }
+
+    /// Ends the complex value at `at`, whose members are `names`.
+    fn close_members(
+        &mut self,
+        at: usize,
+        count: usize,
+        names: &Names,
+        contract: Option<&'static Contract>,
+        sent_type: Option<TypeAt>,
+    ) {
+        let count = self.unrepeated(at, count, names, "member");
+        let is_context = contract.is_some_and(|contract| std::ptr::eq(contract, &CONTEXT));
+        if is_context {
+            return self.values.close(at, count, Slot::Context);
+        }
+        let type_at = sent_type.or_else(|| {
+            let contract = contract.filter(|contract| !contract.name.is_empty())?;
+            Some(self.values.known_type(contract.name))
+        });
+        self.values
+            .close(at, count, |extent| Slot::Object(type_at, extent));
+    }
+
+    fn unrepeated(&mut self, at: usize, count: usize, names: &Names, kind: &str) -> usize {
+        if !names.is_repeated() {
+            return count;
+        }
+        let notes = &mut self.notes;
+        self.values.keep_last(at, |name| notes.repeated(kind, name))
+    }
+
+    /// Makes a bag of the array at `at`, which was declared as `object`, where its items are pairs.
+    /// True where it was one.
+    fn pair_up(&mut self, at: usize) -> bool {
+        let is_bag = self.values.pair_up(at);
+        if is_bag {
+            let notes = &mut self.notes;
+            let count = self.values.keep_last(at, |key| notes.repeated("key", key));
+            self.values.close(at, count, Slot::Bag);
+        }
+        is_bag
+    }
+
+    /// Says that the notes after the first `count` lie under the key `key`.
+    fn notes_within(&mut self, count: usize, key: Span) {
+        if self.notes.count() > count {
+            self.notes.within(count, self.values.shown(key));
+        }
+    }
+
+    /// Says that the notes after the first `count` lie in the member `name`.
+    fn notes_within_name(&mut self, count: usize, name: Name) {
+        match name {
+            Name::Known(name) => self.notes.within(count, name),
+            Name::Sent(name) => self.notes_within(count, name),
+        }
+    }
 }
 
 /// The notes on one body. A path grows on the way out, so that it costs nothing while there is nothing
@@ -296,6 +422,10 @@ struct Notes {
 }
 
 impl Notes {
+    fn count(&self) -> usize {
+        self.list.len()
+    }
+
     fn add(&mut self, text: impl Into<String>) {
         if self.list.len() < MAX_NOTES {
             self.list.push(Note {
@@ -321,6 +451,9 @@ impl Notes {
 
     /// Says that the notes after the first `count` lie in the member, key or item `name`.
     fn within(&mut self, count: usize, name: &str) {
+        if self.list.len() == count {
+            return;
+        }
         for note in self.list.iter_mut().skip(count) {
             let separator = match note.path.as_bytes().first() {
                 None | Some(b'[') => "",
@@ -339,39 +472,6 @@ fn shortened(name: &str) -> &str {
         .nth(MAX_NOTE_NAME)
         .map_or(name.len(), |(at, _)| at);
     &name[..end]
-}
-
-/// A collection declared as `object`: a bag where its items are pairs, else an array.
-fn pairs(items: Vec<Value>, notes: &mut Notes) -> Value {
-    if items.is_empty() || !items.iter().all(is_pair) {
-        return Value::Array(items);
-    }
-    let entries = items.into_iter().filter_map(|item| match item {
-        Value::Object(pair) => {
-            let mut members = pair.into_members().into_iter();
-            match (members.next()?.1, members.next()?.1) {
-                (Value::String(key), value) => Some((key, value)),
-                _ => None,
-            }
-        }
-        _ => None,
-    });
-    let entries = entries.collect();
-    Value::Bag(Bag::new(entries, |key| notes.repeated("key", key)))
-}
-
-fn is_pair(item: &Value) -> bool {
-    let Some(pair) = item.as_object() else {
-        return false;
-    };
-    let is_pair_type = pair
-        .type_name()
-        .is_none_or(|known| known.name.starts_with("KeyValue"));
-    let mut members = pair.iter();
-    is_pair_type
-        && pair.len() == 2
-        && matches!(members.next(), Some(("key" | "Key", Value::String(_))))
-        && matches!(members.next(), Some(("value" | "Value", _)))
 }
 
 #[cfg(test)]

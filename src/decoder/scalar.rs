@@ -5,41 +5,78 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use smol_str::{SmolStr, ToSmolStr};
 
 use super::contract::Shape;
-use super::{Notes, date};
-use crate::context::{DateTime, Number, NumberKind, Value};
+use super::{Draft, Notes, date};
+use crate::context::{NumberKind, Slot, Span, is_date_time, is_number};
 
 /// Reads a primitive. A text that is not of its type is kept as a string, with a note: the rest of the
 /// event is worth more than the strictness.
-pub(super) fn read(text: String, shape: Shape, notes: &mut Notes) -> Value {
-    let value = match shape {
-        Shape::Guid => guid(&text).map(Value::Guid),
-        Shape::Bool => boolean(text.trim()).map(Value::Bool),
-        Shape::Number(kind) => number(text.trim(), kind).map(Value::Number),
-        Shape::DateTime => DateTime::new(text.trim()).map(Value::DateTime),
-        Shape::Created => date::created_from_text(text.trim()).map(Value::DateTime),
-        Shape::Bytes => bytes(&text).map(Value::Bytes),
-        Shape::Char => character(text.trim()).map(Value::String),
-        _ => return Value::String(text.into()),
+pub(super) fn read(text: &str, shape: Shape, draft: &mut Draft) -> Slot {
+    let values = &mut draft.values;
+    let slot = match shape {
+        Shape::Guid => is_guid(text).then(|| {
+            let span = values.text(text);
+            values.to_lower(span);
+            Slot::Guid(span)
+        }),
+        Shape::Bool => boolean(trimmed(text)).map(Slot::Bool),
+        Shape::Number(kind) => {
+            let text = trimmed(text);
+            is_of_kind(text, kind).then(|| Slot::Number(kind, values.text(text)))
+        }
+        Shape::DateTime => {
+            let text = trimmed(text);
+            is_date_time(text).then(|| Slot::DateTime(values.text(text)))
+        }
+        Shape::Created => {
+            let date = date::created_from_text(trimmed(text));
+            date.map(|date| Slot::DateTime(values.text(&date)))
+        }
+        Shape::Bytes => bytes(text, draft).map(Slot::Bytes),
+        Shape::Char => character(trimmed(text))
+            .map(|character| Slot::String(values.text(character.encode_utf8(&mut [0; 4])))),
+        _ => return Slot::String(values.text(text)),
     };
-    value.unwrap_or_else(|| unlike(text.into(), shape, notes))
+    slot.unwrap_or_else(|| {
+        unlike(shape, &mut draft.notes);
+        Slot::String(draft.values.text(text))
+    })
 }
 
-/// A text in lower case if it is a guid.
-pub(super) fn guid(text: &str) -> Option<String> {
-    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let has_hyphens = [8, 13, 18, 23].iter().all(|at| bytes[*at] == b'-');
-    let digits = bytes.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
-    let is_guid = has_hyphens && digits == 32;
-    is_guid.then(|| text.to_ascii_lowercase())
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
 }
 
-/// Keeps a text that is not what its type says.
-pub(super) fn unlike(text: SmolStr, shape: Shape, notes: &mut Notes) -> Value {
+/// True for the text of a guid.
+pub(super) fn is_guid(text: &str) -> bool {
+    let Ok(bytes): Result<&[u8; 36], _> = text.as_bytes().try_into() else {
+        return false;
+    };
+    // Without a way out of the loop it is done on many bytes at once.
+    let places = bytes.iter().zip(IS_HYPHEN);
+    places.fold(true, |is_guid, (byte, is_hyphen)| {
+        let is_digit = byte.wrapping_sub(b'0') < 10 || (byte | 0x20).wrapping_sub(b'a') < 6;
+        is_guid & if is_hyphen { *byte == b'-' } else { is_digit }
+    })
+}
+
+/// Where a guid has its hyphens.
+const IS_HYPHEN: [bool; 36] = {
+    let mut places = [false; 36];
+    places[8] = true;
+    places[13] = true;
+    places[18] = true;
+    places[23] = true;
+    places
+};
+
+/// Notes that a text is not what its type says.
+pub(super) fn unlike(shape: Shape, notes: &mut Notes) {
     notes.add(format!("not a {}, kept as text", name(shape)));
-    Value::String(text)
 }
 
 fn name(shape: Shape) -> &'static str {
@@ -63,29 +100,28 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-fn number(text: &str, kind: NumberKind) -> Option<Number> {
-    let number = Number::new(text, kind)?;
+fn is_of_kind(text: &str, kind: NumberKind) -> bool {
     let is_whole = || {
         text.bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'-')
     };
-    (kind != NumberKind::Integer || is_whole()).then_some(number)
+    is_number(text) && (kind != NumberKind::Integer || is_whole())
 }
 
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    if text.contains(|c: char| c.is_ascii_whitespace()) {
-        let packed: String = text.split_ascii_whitespace().collect();
-        return STANDARD.decode(packed).ok();
-    }
-    STANDARD.decode(text).ok()
+fn bytes(text: &str, draft: &mut Draft) -> Option<Span> {
+    let packed: String;
+    let text = if text.contains(|c: char| c.is_ascii_whitespace()) {
+        packed = text.split_ascii_whitespace().collect();
+        &packed
+    } else {
+        text
+    };
+    let values = &mut draft.values;
+    values.bytes(|bytes| STANDARD.decode_vec(text, bytes).ok())
 }
 
 /// A character from its UTF-16 code; half a surrogate pair is no character and shows as U+FFFD.
-fn character(text: &str) -> Option<SmolStr> {
+fn character(text: &str) -> Option<char> {
     let code: u16 = text.parse().ok()?;
-    Some(
-        char::from_u32(code.into())
-            .unwrap_or(char::REPLACEMENT_CHARACTER)
-            .to_smolstr(),
-    )
+    Some(char::from_u32(code.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
 }

@@ -1,7 +1,7 @@
 //! The choice of a format, errors and limits.
 
 use super::*;
-use crate::context::Number;
+use crate::context::Value;
 
 const CONTEXT_XML: &str = r#"<RemoteExecutionContext xmlns="http://schemas.microsoft.com/xrm/2011/Contracts"
     xmlns:i="http://www.w3.org/2001/XMLSchema-instance">BODY<MessageName>Update</MessageName></RemoteExecutionContext>"#;
@@ -191,7 +191,11 @@ fn deep_bodies_are_refused_and_do_not_exhaust_the_stack() {
     let nest = |levels: usize, open: &str, close: &str| {
         format!("{}{}", open.repeat(levels), close.repeat(levels))
     };
-    for levels in [MAX_DEPTH - 2, MAX_DEPTH + 2, 5_000] {
+    for levels in [
+        Limits::default().nesting - 2,
+        Limits::default().nesting + 2,
+        5_000,
+    ] {
         for body in [
             json(&format!(",\"a\":{}", nest(levels, "[", "]"))),
             json(&format!(
@@ -207,12 +211,15 @@ fn deep_bodies_are_refused_and_do_not_exhaust_the_stack() {
         ] {
             match decode(body.as_bytes(), Hint::default()) {
                 Ok(decoded) => {
-                    assert!(levels < MAX_DEPTH, "{levels} levels");
+                    assert!(levels < Limits::default().nesting, "{levels} levels");
                     assert_eq!(decoded, decoded.clone());
                     assert!(serde_json::to_string(&decoded.document(false)).is_ok());
                 }
                 Err(error) => {
-                    assert!(levels > MAX_DEPTH, "{levels} levels: {error}");
+                    assert!(
+                        levels > Limits::default().nesting,
+                        "{levels} levels: {error}"
+                    );
                     assert_eq!(error.reason, "nested deeper than 256 levels");
                 }
             }
@@ -225,7 +232,8 @@ fn sixty_parents_fit_with_what_they_hold() {
     let parent = r#"{"MessageName":"Update","InputParameters":[{"key":"Target","value":{"__type":"Entity:http://schemas.microsoft.com/xrm/2011/Contracts","Attributes":[{"key":"a","value":[[1]]}]}}],"ParentContext":"#;
     let body = format!("{}null{}", parent.repeat(61), "}".repeat(61));
     let decoded = decoded(&body);
-    let parents = std::iter::successors(Some(&decoded.context), |context| context.parent_context());
+    let parents =
+        std::iter::successors(Some(decoded.context()), |context| context.parent_context());
     assert_eq!(parents.count(), 61);
 }
 
@@ -260,7 +268,7 @@ fn a_hundred_thousand_attributes_take_no_longer_than_their_number() {
         .collect();
     let body = json(&format!(r#","SharedVariables":[{}]"#, entries.join(",")));
     let decoded = decoded(&body);
-    let variables = decoded.context.shared_variables().unwrap();
+    let variables = decoded.context().shared_variables().unwrap();
     assert_eq!(variables.len(), 100_000);
     assert_eq!(
         variables.get("k99999").and_then(|value| value.as_i64()),
@@ -271,7 +279,7 @@ fn a_hundred_thousand_attributes_take_no_longer_than_their_number() {
 #[test]
 fn a_note_does_not_grow_with_the_keys_that_lead_to_it() {
     let key = "ä".repeat(5_000);
-    let levels = MAX_DEPTH / 2 - 5;
+    let levels = Limits::default().nesting / 2 - 5;
     let inner = format!(r#"[{{"key":"{key}","value":1}},{{"key":"{key}","value":2}}]"#);
     let open = format!(r#"[{{"key":"{key}","value":"#);
     let body = json(&format!(
@@ -411,20 +419,21 @@ fn numbers_that_json_does_not_have_are_strings_in_the_document() {
         "{text}"
     );
     let values = decoded
-        .context
+        .context()
         .shared_variables()
         .unwrap()
         .get("a")
         .unwrap()
         .as_array()
         .unwrap();
+    let values: Vec<Value<'_>> = values.iter().collect();
     assert!(
         values[0]
             .as_number()
             .is_some_and(|number| number.as_f64().is_nan() && !number.is_finite())
     );
     assert_eq!(
-        values[2].as_number().map(Number::as_f64),
+        values[2].as_number().map(|number| number.as_f64()),
         Some(f64::NEG_INFINITY)
     );
 }

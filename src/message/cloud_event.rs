@@ -102,7 +102,7 @@ fn kind(message: &Message) -> String {
     )
 }
 
-fn subject(context: &crate::context::ExecutionContext) -> Option<String> {
+fn subject(context: crate::context::ExecutionContext<'_>) -> Option<String> {
     let table = context.primary_entity_name()?;
     Some(match context.row_id() {
         Some(id) => format!("{table}/{id}"),

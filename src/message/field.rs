@@ -73,17 +73,17 @@ fn owned<'a>(text: String) -> Option<Cow<'a, str>> {
 
 fn of<'a>(
     message: &'a Message,
-    read: impl Fn(&'a ExecutionContext) -> Option<&'a str>,
+    read: impl Fn(&ExecutionContext<'a>) -> Option<&'a str>,
 ) -> Option<Cow<'a, str>> {
-    let value = read(message.context()?)?;
+    let value = read(&message.context()?)?;
     (!value.is_empty() && value != ZERO_GUID).then_some(Cow::Borrowed(value))
 }
 
 fn number<'a>(
     message: &'a Message,
-    read: impl Fn(&'a ExecutionContext) -> Option<i64>,
+    read: impl Fn(&ExecutionContext<'a>) -> Option<i64>,
 ) -> Option<Cow<'a, str>> {
-    read(message.context()?).map(|number| Cow::Owned(number.to_string()))
+    read(&message.context()?).map(|number| Cow::Owned(number.to_string()))
 }
 
 /// Of the time when the service took the event, in UTC: the same whenever it is delivered.

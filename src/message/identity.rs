@@ -71,7 +71,7 @@ fn is_zero(guid: &str) -> bool {
 }
 
 /// What tells the posts of one synchronous operation apart: the step, the row, the depth, the body.
-fn digest(context: &ExecutionContext, body: &[u8]) -> String {
+fn digest(context: ExecutionContext<'_>, body: &[u8]) -> String {
     let step = match context.members().get("OwningExtension") {
         Some(Value::Object(step)) => step.text("Id"),
         _ => None,

@@ -80,7 +80,7 @@ impl Message {
             },
         };
         let context = match &content {
-            Content::Context { decoded, .. } => decoded.context.memory(),
+            Content::Context { decoded, .. } => decoded.memory(),
             Content::Undecodable { .. } => 0,
         };
         Self {
@@ -99,9 +99,9 @@ impl Message {
     }
 
     /// The context, where there is one.
-    pub(crate) fn context(&self) -> Option<&ExecutionContext> {
+    pub(crate) fn context(&self) -> Option<ExecutionContext<'_>> {
         match &self.content {
-            Content::Context { decoded, .. } => Some(&decoded.context),
+            Content::Context { decoded, .. } => Some(decoded.context()),
             Content::Undecodable { .. } => None,
         }
     }

@@ -115,7 +115,7 @@ impl Page {
         self.notes(document)
     }
 
-    fn context(&mut self, context: &ExecutionContext, event: Option<&Event>) -> fmt::Result {
+    fn context(&mut self, context: ExecutionContext<'_>, event: Option<&Event>) -> fmt::Result {
         if let Some(event) = event {
             self.time(event.enqueued_time)?;
         }
@@ -144,7 +144,7 @@ impl Page {
         Ok(())
     }
 
-    fn row(&mut self, context: &ExecutionContext) -> fmt::Result {
+    fn row(&mut self, context: ExecutionContext<'_>) -> fmt::Result {
         if let Some(name) = context.row_name() {
             write!(self.text, " {}", Quoted(name))?;
         }
@@ -168,7 +168,7 @@ impl Page {
         self.paint(DIM, place)
     }
 
-    fn details(&mut self, context: &ExecutionContext) -> fmt::Result {
+    fn details(&mut self, context: ExecutionContext<'_>) -> fmt::Result {
         match context.target() {
             Some(Target::Entity(_)) => self.columns(context)?,
             Some(Target::Reference(_)) | None => {}
@@ -177,7 +177,7 @@ impl Page {
     }
 
     /// The changed columns, with what they were where an image tells.
-    fn columns(&mut self, context: &ExecutionContext) -> fmt::Result {
+    fn columns(&mut self, context: ExecutionContext<'_>) -> fmt::Result {
         let target = context.target().and_then(|target| target.entity());
         let labels = target.and_then(|target| target.formatted_values());
         let before = context
@@ -213,11 +213,11 @@ impl Page {
     }
 
     /// The input parameters besides the target: what Assign, Associate or a custom API is told.
-    fn parameters(&mut self, context: &ExecutionContext) -> fmt::Result {
-        let parameters: Vec<(&str, &Value)> = context
+    fn parameters(&mut self, context: ExecutionContext<'_>) -> fmt::Result {
+        let parameters: Vec<(&str, Value<'_>)> = context
             .input_parameters()
             .into_iter()
-            .flat_map(Bag::iter)
+            .flat_map(|bag| bag.iter())
             .filter(|(name, _)| !matches!(*name, "Target" | "Targets"))
             .collect();
         for (name, value) in parameters.iter().take(SHOWN) {
@@ -225,7 +225,7 @@ impl Page {
                 self.text,
                 "\n    {}: {}",
                 Name(name),
-                Brief::new(value, None)
+                Brief::new(*value, None)
             )?;
         }
         self.more(parameters.len().saturating_sub(SHOWN), "parameter")
@@ -272,6 +272,6 @@ impl Page {
 }
 
 /// What Dataverse shows to people for the column's value.
-fn label<'a>(labels: Option<&'a Bag>, column: &str) -> Option<&'a str> {
+fn label<'a>(labels: Option<Bag<'a>>, column: &str) -> Option<&'a str> {
     labels?.get(column)?.as_str()
 }

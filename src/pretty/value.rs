@@ -2,31 +2,31 @@
 
 use std::fmt;
 
-use crate::context::{EntityReference, Object, Value};
+use crate::context::{Array, EntityReference, Object, Value};
 
 /// At most that many characters of a text are shown.
 const SHOWN: usize = 80;
 
 /// A value in a few words, with its label where Dataverse sent one that says more.
 pub(super) struct Brief<'a> {
-    value: &'a Value,
+    value: Value<'a>,
     label: Option<&'a str>,
 }
 
 impl<'a> Brief<'a> {
-    pub(super) fn new(value: &'a Value, label: Option<&'a str>) -> Self {
+    pub(super) fn new(value: Value<'a>, label: Option<&'a str>) -> Self {
         Self { value, label }
     }
 
-    fn object(&self, object: &Object, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = object.type_name().map_or("object", |name| &name.name);
+    fn object(&self, object: Object<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = object.type_name().map_or("object", |known| known.name);
         if object.is("EntityReference") {
             return reference(self.value, f);
         }
         if object.is("Relationship") {
             return write!(f, "{}", Name(object.text("SchemaName").unwrap_or(kind)));
         }
-        if let Some(rows) = object.get("Entities").and_then(Value::as_array) {
+        if let Some(rows) = object.get("Entities").and_then(|rows| rows.as_array()) {
             return match rows.len() {
                 1 => f.write_str("1 row"),
                 several => write!(f, "{several} rows"),
@@ -69,7 +69,7 @@ impl fmt::Display for Brief<'_> {
     }
 }
 
-fn reference(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn reference(value: Value<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let reference = EntityReference::new(value);
     let table = reference
         .and_then(|reference| reference.logical_name())
@@ -92,7 +92,7 @@ fn reference(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// Items of a list that are shown.
 const ITEMS: usize = 8;
 
-fn list(items: &[Value], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn list(items: Array<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("[")?;
     for (index, item) in items.iter().take(ITEMS).enumerate() {
         let comma = if index == 0 { "" } else { ", " };
@@ -138,59 +138,40 @@ impl fmt::Display for Name<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{Number, NumberKind, TypeName};
+    use crate::decoder::{Hint, decode};
 
-    fn object(type_name: &'static str, members: Vec<(&'static str, Value)>) -> Value {
-        let name = TypeName {
-            name: type_name.into(),
-            namespace: None,
-        };
-        let members = members
-            .into_iter()
-            .map(|(name, value)| (name.into(), value))
-            .collect();
-        Value::Object(Object::new(Some(name), members, |_| ()))
-    }
-
-    fn number(text: &str) -> Value {
-        Value::Number(Number::new(text, NumberKind::Unknown).unwrap())
-    }
-
-    fn text(text: &str) -> Value {
-        Value::String(text.into())
-    }
-
+    /// Expects a value, which is given as JSON, to be told like this.
     #[track_caller]
-    fn check(value: &Value, label: Option<&str>, expected: &str) {
-        assert_eq!(Brief::new(value, label).to_string(), expected);
+    fn check(value: &str, label: Option<&str>, expected: &str) {
+        let body =
+            format!(r#"{{"MessageName":"x","InputParameters":[{{"key":"v","value":{value}}}]}}"#);
+        let decoded = decode(body.as_bytes(), Hint::default()).unwrap();
+        let value = decoded.context().input_parameters().unwrap().get("v");
+        assert_eq!(Brief::new(value.unwrap(), label).to_string(), expected);
+    }
+
+    /// A complex value as JSON.
+    fn object(type_name: &str, members: &str) -> String {
+        format!(
+            r#"{{"__type":"{type_name}:http://schemas.microsoft.com/xrm/2011/Contracts",{members}}}"#
+        )
     }
 
     #[test]
     fn a_value_is_told_in_a_few_words() {
-        check(&Value::Null, None, "(empty)");
-        check(&Value::Bool(false), Some("No"), "false (No)");
-        check(&number("10.1200"), None, "10.1200");
-        check(&number("321"), Some("321"), "321");
+        check("null", None, "(empty)");
+        check("false", Some("No"), "false (No)");
+        check("10.1200", None, "10.1200");
+        check("321", Some("321"), "321");
         check(
-            &object("OptionSetValue", vec![("Value", number("1"))]),
+            &object("OptionSetValue", r#""Value":1"#),
             Some("Open"),
             "1 (Open)",
         );
+        check(&object("Unheard", r#""Foo":null"#), None, "(Unheard)");
+        check("[1,[]]", None, "[1, [0 items]]");
         check(
-            &object("Unheard", vec![("Foo", Value::Null)]),
-            None,
-            "(Unheard)",
-        );
-        check(
-            &Value::Array(vec![number("1"), Value::Array(vec![])]),
-            None,
-            "[1, [0 items]]",
-        );
-        check(
-            &object(
-                "EntityCollection",
-                vec![("Entities", Value::Array(vec![Value::Null]))],
-            ),
+            &object("EntityCollection", r#""Entities":[null]"#),
             None,
             "1 row",
         );
@@ -198,18 +179,19 @@ mod tests {
 
     #[test]
     fn a_reference_is_told_by_its_name_or_else_its_id() {
-        let reference = |name: Value| {
+        let reference = |name: &str| {
+            let id = "6420f0cc-916b-ee11-9ae6-000d3a688809";
             object(
                 "EntityReference",
-                vec![
-                    ("Id", text("6420f0cc")),
-                    ("LogicalName", text("account")),
-                    ("Name", name),
-                ],
+                &format!(r#""Id":"{id}","LogicalName":"account","Name":{name}"#),
             )
         };
-        check(&reference(text("Contoso")), None, "account \"Contoso\"");
-        check(&reference(Value::Null), None, "account 6420f0cc");
+        check(&reference(r#""Contoso""#), None, "account \"Contoso\"");
+        check(
+            &reference("null"),
+            None,
+            "account 6420f0cc-916b-ee11-9ae6-000d3a688809",
+        );
     }
 
     #[test]

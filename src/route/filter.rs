@@ -33,8 +33,8 @@ pub(super) enum Condition {
 }
 
 /// True where one of the texts passes the test.
-pub(super) type Said = fn(&ExecutionContext, &dyn Fn(&str) -> bool) -> bool;
-pub(super) type Integer = fn(&ExecutionContext) -> Option<i64>;
+pub(super) type Said = fn(ExecutionContext<'_>, &dyn Fn(&str) -> bool) -> bool;
+pub(super) type Integer = fn(ExecutionContext<'_>) -> Option<i64>;
 pub(super) type Envelope = fn(&Message) -> Option<&str>;
 
 /// A key of `[[route]]` and of `--where`.
@@ -57,9 +57,9 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         "table",
         Key::Said(|context, fits| context.primary_entity_name().is_some_and(fits)),
     ),
-    ("stage", Key::Number(ExecutionContext::stage, STAGES)),
-    ("mode", Key::Number(ExecutionContext::mode, MODES)),
-    ("depth", Key::Number(ExecutionContext::depth, &[])),
+    ("stage", Key::Number(|context| context.stage(), STAGES)),
+    ("mode", Key::Number(|context| context.mode(), MODES)),
+    ("depth", Key::Number(|context| context.depth(), &[])),
     (
         "organization",
         Key::Said(|context, fits| {
@@ -152,19 +152,19 @@ impl Condition {
 }
 
 /// The rows with columns that an operation was done to: one, or those of CreateMultiple and the like.
-fn rows(context: &ExecutionContext) -> impl Iterator<Item = Entity<'_>> {
+fn rows(context: ExecutionContext<'_>) -> impl Iterator<Item = Entity<'_>> {
     let targets = context.target().into_iter().chain(context.targets());
     targets.filter_map(|target: Target<'_>| target.entity())
 }
 
-fn changes(context: &ExecutionContext, fits: &dyn Fn(&str) -> bool) -> bool {
+fn changes(context: ExecutionContext<'_>, fits: &dyn Fn(&str) -> bool) -> bool {
     rows(context)
         .filter_map(|row| row.attributes())
         .any(|columns| columns.iter().any(|(name, _)| fits(name)))
 }
 
 /// Columns have names in lower case; people write them as they please.
-fn has_row(context: &ExecutionContext, wanted: &[(String, Patterns)]) -> bool {
+fn has_row(context: ExecutionContext<'_>, wanted: &[(String, Patterns)]) -> bool {
     rows(context)
         .filter_map(|row| row.attributes())
         .any(|columns| {
@@ -178,14 +178,13 @@ fn has_row(context: &ExecutionContext, wanted: &[(String, Patterns)]) -> bool {
 
 /// Whether a value, as text, fits: of a choice or an amount its number, of a reference the id, of
 /// several choices any; an emptied column is the text `null`.
-fn is_value(value: &Value, patterns: &Patterns) -> bool {
+fn is_value(value: Value<'_>, patterns: &Patterns) -> bool {
     match value {
         Value::Null => patterns.fits("null"),
         Value::Bool(true) => patterns.fits("true"),
         Value::Bool(false) => patterns.fits("false"),
         Value::Number(number) => is_number(number, patterns),
-        Value::String(text) => patterns.fits(text),
-        Value::Guid(text) => patterns.fits(text),
+        Value::String(text) | Value::Guid(text) => patterns.fits(text),
         Value::DateTime(date) => patterns.fits(date.as_str()),
         Value::Array(items) => items.iter().any(|item| is_value(item, patterns)),
         Value::Object(object) if object.is("EntityReference") => {
@@ -199,7 +198,7 @@ fn is_value(value: &Value, patterns: &Patterns) -> bool {
 }
 
 /// An amount of 100 is sent as `100.0000`: the zeros may be left out, and written too.
-fn is_number(number: &Number, patterns: &Patterns) -> bool {
+fn is_number(number: Number<'_>, patterns: &Patterns) -> bool {
     let text = number.as_str();
     let has_zeros = text.contains('.') && !text.contains(['e', 'E']);
     patterns.fits(text)

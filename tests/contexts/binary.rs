@@ -117,7 +117,7 @@ fn what_is_deep_is_as_deep_as_in_xml() {
         let text = |ending| {
             let decoded = decoded(&format!("../binary/{name}.{ending}"));
             assert_eq!(decoded.notes, []);
-            serde_json::to_string(&decoded.context).unwrap()
+            serde_json::to_string(&decoded.context()).unwrap()
         };
         assert_eq!(text("bin"), text("xml"), "{name}");
     }
@@ -125,7 +125,8 @@ fn what_is_deep_is_as_deep_as_in_xml() {
 
 #[test]
 fn what_no_number_can_be_is_not_a_number() {
-    let context = decoded("../binary/x14-nan-inf.bin").context;
+    let decoded = decoded("../binary/x14-nan-inf.bin");
+    let context = decoded.context();
     let values: Vec<_> = context
         .input_parameters()
         .unwrap()
@@ -146,7 +147,8 @@ fn of_a_repeated_key_the_last_value_is_kept_and_a_note_says_so() {
 
 #[test]
 fn a_type_that_nobody_knows_is_kept() {
-    let context = decoded("../binary/x13-grantaccess-unmodelled-type.bin").context;
+    let decoded = decoded("../binary/x13-grantaccess-unmodelled-type.bin");
+    let context = decoded.context();
     let access = context.input_parameters().unwrap().iter();
     let access: Vec<_> = access.filter_map(|(_, value)| value.as_object()).collect();
     assert!(

@@ -9,9 +9,10 @@ const ID: &str = "6420f0cc-916b-ee11-9ae6-000d3a688809";
 const ZERO: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A context with these members beside its message name.
-fn with(members: &str) -> ExecutionContext {
+fn with(members: &str) -> ExecutionContext<'static> {
     let body = format!(r#"{{"MessageName":"Update",{members}}}"#);
-    decode(body.as_bytes(), Hint::default()).unwrap().context
+    let decoded = decode(body.as_bytes(), Hint::default()).unwrap();
+    Box::leak(Box::new(decoded)).context()
 }
 
 /// The member `InputParameters` with a row as its target.

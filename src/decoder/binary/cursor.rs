@@ -19,10 +19,7 @@ impl<'a> Cursor<'a> {
 
     /// What is wrong here.
     pub(super) fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
-        Fault {
-            offset: self.at,
-            reason: reason.into(),
-        }
+        Fault::new(self.at, reason)
     }
 
     /// What is still to be read.
@@ -33,6 +30,11 @@ impl<'a> Cursor<'a> {
     /// The next byte, which is left to be read.
     pub(super) fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
+    }
+
+    /// Steps over the byte that was peeked at.
+    pub(super) fn step(&mut self) {
+        self.at += 1;
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, Fault> {
@@ -57,6 +59,16 @@ impl<'a> Cursor<'a> {
 
     /// Reads a `MultiByteInt31`: seven bits a byte, the low ones first, while the top bit is set.
     pub(super) fn int31(&mut self) -> Result<usize, Fault> {
+        match self.peek() {
+            Some(length @ ..=0x7f) => {
+                self.step();
+                Ok(length.into())
+            }
+            _ => self.long_int31(),
+        }
+    }
+
+    fn long_int31(&mut self) -> Result<usize, Fault> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.byte()?;
@@ -78,14 +90,22 @@ impl<'a> Cursor<'a> {
         self.text(length)
     }
 
+    /// Reads a name behind its length. Whether it is UTF-8 is asked where it matters.
+    pub(super) fn name(&mut self) -> Result<&'a [u8], Fault> {
+        let length = self.int31()?;
+        self.take(length)
+    }
+
+    /// Reads a name by its number in the dictionary.
+    pub(super) fn known_name(&mut self) -> Result<&'a [u8], Fault> {
+        self.dictionary().map(str::as_bytes)
+    }
+
     /// Reads so many bytes of UTF-8.
     pub(super) fn text(&mut self, length: usize) -> Result<&'a str, Fault> {
         let start = self.at;
         let bytes = self.take(length)?;
-        str::from_utf8(bytes).map_err(|cause| Fault {
-            offset: start + cause.valid_up_to(),
-            reason: "not UTF-8".into(),
-        })
+        str::from_utf8(bytes).map_err(|cause| Fault::new(start + cause.valid_up_to(), "not UTF-8"))
     }
 
     /// Reads the number of a string in the dictionary. Even numbers are those of the static one; odd ones

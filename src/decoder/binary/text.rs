@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use smol_str::ToSmolStr;
 
 use super::cursor::Cursor;
 use super::letter;
+use crate::decoder::elements::Text;
 use crate::decoder::{Fault, date};
 
 /// The first record that is a text; so are all above it.
@@ -40,16 +42,39 @@ pub(super) fn read<'a>(
     cursor: &mut Cursor<'a>,
     record: u8,
     is_single: bool,
-) -> Result<(Cow<'a, str>, bool), Fault> {
+) -> Result<(Text<'a>, bool), Fault> {
     match record {
+        // What nearly all texts are.
+        0x98 | 0x99 => {
+            let length = cursor.byte()?;
+            let text = cursor.text(length.into())?;
+            Ok((text.into(), record & 1 == 1))
+        }
         START_LIST => list(cursor, is_single),
         BYTES_FIRST..=BYTES_LAST => bytes(cursor, record),
         _ => Ok((value(cursor, record & !1, is_single)?, record & 1 == 1)),
     }
 }
 
+/// Reads the value of an attribute.
+pub(super) fn attribute<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Fault> {
+    match cursor.byte()? {
+        // `i:type` and `i:nil`, as the serializer writes them.
+        0x98 => {
+            let length = cursor.byte()?;
+            cursor.take(length.into()).map(Cow::Borrowed)
+        }
+        0x86 => Ok(Cow::Borrowed(b"true")),
+        record @ FIRST.. => match read(cursor, record, false)? {
+            (_, true) => Err(cursor.fault("the end of an element in an attribute")),
+            (text, false) => Ok(Cow::Owned(text.as_bytes().to_vec())),
+        },
+        _ => Err(cursor.fault("an attribute without a value")),
+    }
+}
+
 /// Reads the items of a list, which XML separates by blanks.
-fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Cow<'a, str>, bool), Fault> {
+fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Text<'a>, bool), Fault> {
     let mut text = String::new();
     let mut is_first = true;
     loop {
@@ -70,7 +95,7 @@ fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Cow<'a, str>, b
 
 /// Reads bytes and those of the records that follow at once: the writer splits an array of bytes in two,
 /// so that the first part is base64 without padding.
-fn bytes<'a>(cursor: &mut Cursor<'a>, mut record: u8) -> Result<(Cow<'a, str>, bool), Fault> {
+fn bytes<'a>(cursor: &mut Cursor<'a>, mut record: u8) -> Result<(Text<'a>, bool), Fault> {
     let mut bytes = Vec::new();
     loop {
         let length = length(cursor, record & !1, BYTES_FIRST)?;
@@ -98,16 +123,21 @@ fn length(cursor: &mut Cursor<'_>, kind: u8, first: u8) -> Result<usize, Fault> 
     }
 }
 
-fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Cow<'a, str>, Fault> {
+/// A whole number as text.
+fn made<'a>(number: impl ToSmolStr) -> Text<'a> {
+    Text::Made(number.to_smolstr())
+}
+
+fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<'a>, Fault> {
     Ok(match kind {
         0x80 => "0".into(),
         0x82 => "1".into(),
         0x84 => "false".into(),
         0x86 => "true".into(),
-        0x88 => i8::from_le_bytes(cursor.array()?).to_string().into(),
-        0x8a => i16::from_le_bytes(cursor.array()?).to_string().into(),
-        0x8c => i32::from_le_bytes(cursor.array()?).to_string().into(),
-        0x8e => i64::from_le_bytes(cursor.array()?).to_string().into(),
+        0x88 => made(i8::from_le_bytes(cursor.array()?)),
+        0x8a => made(i16::from_le_bytes(cursor.array()?)),
+        0x8c => made(i32::from_le_bytes(cursor.array()?)),
+        0x8e => made(i64::from_le_bytes(cursor.array()?)),
         0x90 => {
             let number = f32::from_le_bytes(cursor.array()?);
             match is_single {
@@ -128,7 +158,7 @@ fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Cow<'
         0xac => format!("urn:uuid:{}", uuid(cursor.array()?)).into(),
         0xae => duration(i64::from_le_bytes(cursor.array()?)).into(),
         0xb0 => uuid(cursor.array()?).into(),
-        0xb2 => u64::from_le_bytes(cursor.array()?).to_string().into(),
+        0xb2 => made(u64::from_le_bytes(cursor.array()?)),
         0xb4 => match cursor.byte()? {
             0 => "false".into(),
             1 => "true".into(),
@@ -142,7 +172,12 @@ fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Cow<'
             let prefix = cursor.byte()?;
             let prefix =
                 letter(prefix).ok_or_else(|| cursor.fault("a prefix that is no letter"))?;
-            format!("{prefix}:{}", cursor.dictionary()?).into()
+            format!(
+                "{}:{}",
+                String::from_utf8_lossy(prefix),
+                cursor.dictionary()?
+            )
+            .into()
         }
         _ => return Err(cursor.fault("no such record")),
     })

@@ -4,14 +4,13 @@
 //! Source: *Namespaces in XML 1.0* and the attributes `type` and `nil` of XML Schema.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
-use crate::context::TypeName;
+use smol_str::SmolStr;
+
+use super::scope::Space;
 use crate::decoder::Fault;
-use crate::decoder::contract::{self, ARRAYS, CONTRACTS, INSTANCE, SERIALIZATION, Shape};
-
-/// How many prefixes may be bound at one place: looking a prefix up walks over all of them. The
-/// serializer binds one or two for each level.
-pub(in crate::decoder) const MAX_PREFIXES: usize = 4 * crate::decoder::MAX_DEPTH;
+use crate::decoder::contract::{self, Shape};
 
 /// How long the name of a type and its namespace may be, in bytes: a short prefix stands for the
 /// namespace in any number of elements, and each value keeps its own.
@@ -27,23 +26,115 @@ pub(in crate::decoder) trait Elements<'a> {
 
     /// What is wrong here.
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault;
+
+    /// The next element within this one; none at its end. Text between elements is indentation.
+    fn child(&mut self) -> Result<Option<Start<Self::Tag>>, Fault> {
+        self.any_child()
+    }
+
+    /// The same, whatever comes before it.
+    fn any_child(&mut self) -> Result<Option<Start<Self::Tag>>, Fault> {
+        loop {
+            match self.next()? {
+                Piece::Start(start) => return Ok(Some(start)),
+                Piece::End => return Ok(None),
+                Piece::Text(text) if is_blank(&text) => {}
+                Piece::Text(_) => return Err(self.fault("text where elements are expected")),
+                Piece::Nothing => return Err(self.fault(CUT)),
+            }
+        }
+    }
+
+    /// The text of this element, which has no other in it, up to its end.
+    fn text(&mut self) -> Result<Text<'a>, Fault> {
+        self.text_behind(Text::default())
+    }
+
+    /// The text of this element, of which `text` was read, up to its end.
+    fn text_behind(&mut self, mut text: Text<'a>) -> Result<Text<'a>, Fault> {
+        loop {
+            match self.next()? {
+                Piece::Text(more) if text.is_empty() => text = more,
+                Piece::Text(more) => text.append(&more),
+                Piece::End => return Ok(text),
+                Piece::Start(_) => return Err(self.fault("an element where text is expected")),
+                Piece::Nothing => return Err(self.fault(CUT)),
+            }
+        }
+    }
+}
+
+/// What is wrong where a body ends too early.
+pub(in crate::decoder) const CUT: &str = "the body ends within an element";
+
+/// True for the white space of XML.
+pub(in crate::decoder) fn is_blank(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// The name of an element.
 pub(in crate::decoder) trait Tag {
-    /// The name without its prefix.
-    fn name(&self) -> &str;
+    /// The name without its prefix, which is UTF-8 as a rule.
+    fn name(&self) -> &[u8];
 }
 
 /// The next piece of a body.
 #[derive(Debug)]
 pub(in crate::decoder) enum Piece<'a, T> {
     Start(Start<T>),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// The end of the element that was started last.
     End,
     /// The end of the body.
     Nothing,
+}
+
+/// A text as it was sent, or made of what was.
+#[derive(Debug)]
+pub(in crate::decoder) enum Text<'a> {
+    Sent(Cow<'a, str>),
+    /// Short ones need no memory of their own.
+    Made(SmolStr),
+}
+
+impl Text<'_> {
+    /// Takes more of the same text behind this one.
+    pub(in crate::decoder) fn append(&mut self, more: &str) {
+        match self {
+            Self::Sent(text) => text.to_mut().push_str(more),
+            Self::Made(text) => *self = Self::Sent(Cow::Owned(format!("{text}{more}"))),
+        }
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Sent(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self::Sent(Cow::Borrowed(""))
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Sent(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self::Sent(Cow::Owned(text))
+    }
 }
 
 /// The beginning of an element.
@@ -52,31 +143,40 @@ pub(in crate::decoder) struct Start<T> {
     tag: T,
     /// `i:nil="true"`.
     pub(super) is_nil: bool,
-    /// `z:Ref`: the element stands for one that came before.
-    pub(super) is_reference: bool,
-    /// `i:type`.
-    pub(in crate::decoder) named: Named,
     /// True for items of arrays of primitives, whose own names are types.
     pub(in crate::decoder) is_primitive_item: bool,
     /// True in the namespace of Microsoft's contracts.
     pub(super) is_contract: bool,
+    /// `i:type`.
+    pub(in crate::decoder) named: Named,
+    /// `z:Id` or `z:Ref`.
+    pub(super) identity: Option<Box<Identity>>,
+}
+
+/// What an element has to do with others.
+#[derive(Debug, Clone)]
+pub(super) enum Identity {
+    /// Later elements may stand for this one.
+    Id(Box<[u8]>),
+    /// The element stands for one that came before.
+    Reference(Box<[u8]>),
 }
 
 impl<T: Tag> Start<T> {
     /// An element without attributes.
-    pub(in crate::decoder) fn new(tag: T, namespace: Option<&str>) -> Self {
+    pub(in crate::decoder) fn new(tag: T, namespace: Option<&Space>) -> Self {
         Self {
             tag,
             is_nil: false,
-            is_reference: false,
+            is_primitive_item: matches!(namespace, Some(Space::Arrays)),
+            is_contract: matches!(namespace, Some(Space::Contracts)),
             named: Named::Nothing,
-            is_primitive_item: namespace == Some(ARRAYS),
-            is_contract: namespace == Some(CONTRACTS),
+            identity: None,
         }
     }
 
     /// The name without its prefix.
-    pub(in crate::decoder) fn name(&self) -> &str {
+    pub(in crate::decoder) fn name(&self) -> &[u8] {
         self.tag.name()
     }
 
@@ -84,15 +184,20 @@ impl<T: Tag> Start<T> {
     /// through the prefixes that are bound here.
     pub(in crate::decoder) fn attribute<'v>(
         &mut self,
-        namespace: Option<&str>,
-        name: &str,
-        value: &'v str,
-    ) -> Option<&'v str> {
-        let value = value.trim_matches([' ', '\t', '\r', '\n']);
+        namespace: Option<&Space>,
+        name: &[u8],
+        value: &'v [u8],
+    ) -> Option<&'v [u8]> {
+        let value = value.trim_ascii();
         match (namespace, name) {
-            (Some(INSTANCE), "nil") => self.is_nil = matches!(value, "true" | "1"),
-            (Some(INSTANCE), "type") => return Some(value),
-            (Some(SERIALIZATION), "Ref") => self.is_reference = true,
+            (Some(Space::Instance), b"type") => return Some(value),
+            (Some(Space::Instance), b"nil") => self.is_nil = matches!(value, b"true" | b"1"),
+            (Some(Space::Serialization), b"Id") => {
+                self.identity = Some(Box::new(Identity::Id(value.into())));
+            }
+            (Some(Space::Serialization), b"Ref") => {
+                self.identity = Some(Box::new(Identity::Reference(value.into())));
+            }
             _ => {}
         }
         None
@@ -106,27 +211,37 @@ pub(in crate::decoder) enum Named {
     Nothing,
     /// One that the contracts know.
     Known(Shape),
-    /// `ArrayOf...`, with the name and the namespace of its items' type.
-    ArrayOf(String, String),
-    /// Any other.
-    Unknown(TypeName),
+    /// `ArrayOfKeyValue...`.
+    Pairs,
+    /// `ArrayOf...`, with the type of its items.
+    ArrayOf(Box<Self>),
+    /// Any other, with its name and, where it is none of Microsoft's, its namespace.
+    Unknown(Box<(String, Option<String>)>),
 }
 
 impl Named {
     /// The type of this name; an error, as a fragment, where it is too long to be one.
-    pub(in crate::decoder) fn new(name: &str, namespace: &str) -> Result<Self, &'static str> {
+    pub(in crate::decoder) fn new(name: &[u8], namespace: &Space) -> Result<Self, &'static str> {
         if let Some(shape) = contract::known(name, namespace) {
             return Ok(Self::Known(shape));
         }
-        if name.len().max(namespace.len()) > MAX_TYPE_NAME {
+        let sent = match namespace {
+            Space::Other(namespace) => Some(namespace),
+            _ => None,
+        };
+        if name.len().max(sent.map_or(0, |namespace| namespace.len())) > MAX_TYPE_NAME {
             return Err("a type whose name or namespace is longer than 1024 bytes");
         }
-        if let Some(item) = name.strip_prefix("ArrayOf") {
-            return Ok(Self::ArrayOf(item.to_owned(), namespace.to_owned()));
-        }
-        Ok(Self::Unknown(TypeName {
-            name: name.to_owned().into(),
-            namespace: (!contract::is_well_known(namespace)).then(|| namespace.to_owned()),
-        }))
+        Ok(match name.strip_prefix(b"ArrayOf") {
+            Some(item) if item.starts_with(b"KeyValue") => Self::Pairs,
+            Some(item) => Self::ArrayOf(Box::new(Self::new(item, namespace)?)),
+            None => {
+                let name = str::from_utf8(name).map_err(|_| "a type whose name is not UTF-8")?;
+                Self::Unknown(Box::new((
+                    name.to_owned(),
+                    sent.map(|namespace| namespace.to_string()),
+                )))
+            }
+        })
     }
 }

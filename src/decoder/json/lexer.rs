@@ -81,17 +81,74 @@ impl<'a> Lexer<'a> {
         &rest[..end]
     }
 
-    /// Reads a string in quotes.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    /// Reads the name of a member and the colon behind it, if it is this one and written plainly.
+    pub(super) fn accept_name(&mut self, name: &str) -> bool {
+        self.peek();
+        let after = self.text.as_bytes()[self.at..]
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+            .and_then(|rest| rest.strip_prefix(b"\":"));
+        let is_it = after.is_some();
+        if is_it {
+            self.at += name.len() + 3;
+        }
+        is_it
+    }
+
+    /// Reads the name of a member and the colon behind it.
+    pub(super) fn name(&mut self) -> Result<Cow<'a, str>, Fault> {
         self.expect(b'"', "a string")?;
+        let name = match self.string_start()? {
+            (plain, true) => Cow::Borrowed(plain),
+            (plain, false) => {
+                let mut name = plain.to_owned();
+                self.string_rest(&mut name)?;
+                Cow::Owned(name)
+            }
+        };
+        self.expect(b':', "a colon")?;
+        Ok(name)
+    }
+
+    /// Reads a string behind its first quote up to its first backslash, or to its end; true where that was
+    /// the end.
+    pub(super) fn string_start(&mut self) -> Result<(&'a str, bool), Fault> {
         let start = self.at;
         self.at = self.plain_end()?;
-        if self.text.as_bytes()[self.at] == b'"' {
-            let plain = &self.text[start..self.at];
+        let plain = &self.text[start..self.at];
+        let is_end = self.text.as_bytes()[self.at] == b'"';
+        if is_end {
             self.at += 1;
-            return Ok(Cow::Borrowed(plain));
         }
-        self.escaped(start).map(Cow::Owned)
+        Ok((plain, is_end))
+    }
+
+    /// Reads a string in quotes as it is written, without the quotes.
+    pub(super) fn raw_string(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at + 1;
+        self.skip_string()?;
+        Ok(&self.text[start..self.at - 1])
+    }
+
+    /// The text of a string that [`Lexer::raw_string`] gave.
+    pub(super) fn unescaped(raw: &str) -> Result<Cow<'_, str>, Fault> {
+        if !raw.contains('\\') {
+            return Ok(Cow::Borrowed(raw));
+        }
+        let quoted = format!("{raw}\"");
+        let mut text = String::with_capacity(raw.len());
+        Lexer::new(&quoted).string_rest(&mut text)?;
+        Ok(Cow::Owned(text))
+    }
+
+    /// How far the text was read.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Steps over the next byte, which is no part of a longer character.
+    pub(super) fn step(&mut self) {
+        self.at += 1;
     }
 
     /// Reads over a value without looking into it.
@@ -124,10 +181,7 @@ impl<'a> Lexer<'a> {
 
     /// What is wrong here.
     pub(super) fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
-        Fault {
-            offset: self.at,
-            reason: reason.into(),
-        }
+        Fault::new(self.at, reason)
     }
 
     fn missing(&self, called: &str) -> Fault {
@@ -141,10 +195,7 @@ impl<'a> Lexer<'a> {
     fn plain_end(&self) -> Result<usize, Fault> {
         match memchr2(b'"', b'\\', &self.text.as_bytes()[self.at..]) {
             Some(end) => Ok(self.at + end),
-            None => Err(Fault {
-                offset: self.text.len(),
-                reason: "the body ends within a string".into(),
-            }),
+            None => Err(Fault::new(self.text.len(), "the body ends within a string")),
         }
     }
 
@@ -165,21 +216,17 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads on from the first backslash of the string that began at `start`.
-    fn escaped(&mut self, start: usize) -> Result<String, Fault> {
-        let plain = &self.text[start..self.at];
-        // Room for as much again, or for a type's name with its namespace.
-        let mut string = String::with_capacity((2 * plain.len()).max(64));
-        string.push_str(plain);
+    /// Reads the rest of a string from a backslash, or anything else in it, on, and adds it to `string`.
+    pub(super) fn string_rest(&mut self, string: &mut String) -> Result<(), Fault> {
         loop {
-            if self.text.as_bytes()[self.at] == b'"' {
-                self.at += 1;
-                return Ok(string);
-            }
-            string.push(self.escape()?);
             let plain = self.at;
             self.at = self.plain_end()?;
             string.push_str(&self.text[plain..self.at]);
+            if self.text.as_bytes()[self.at] == b'"' {
+                self.at += 1;
+                return Ok(());
+            }
+            string.push(self.escape()?);
         }
     }
 
@@ -231,6 +278,14 @@ impl<'a> Lexer<'a> {
 mod tests {
     use super::*;
 
+    fn string(text: &str) -> Result<String, Fault> {
+        let mut lexer = Lexer::new(text);
+        lexer.expect(b'"', "a string")?;
+        let mut string = String::new();
+        lexer.string_rest(&mut string)?;
+        Ok(string)
+    }
+
     #[test]
     fn escapes_are_read_and_half_a_pair_is_replaced() {
         for (text, expected) in [
@@ -244,7 +299,7 @@ mod tests {
             (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
             (r#""\ud83dA""#, "\u{fffd}A"),
         ] {
-            assert_eq!(Lexer::new(text).string().unwrap(), expected, "{text}");
+            assert_eq!(string(text).unwrap(), expected, "{text}");
             let mut lexer = Lexer::new(text);
             lexer.skip().unwrap();
             assert_eq!(lexer.peek(), None, "{text}");
@@ -261,11 +316,7 @@ mod tests {
             (r#""\u12g4""#, 1),
             ("x", 0),
         ] {
-            assert_eq!(
-                Lexer::new(text).string().unwrap_err().offset,
-                offset,
-                "{text}"
-            );
+            assert_eq!(string(text).unwrap_err().into_parts().0, offset, "{text}");
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn content(message: &Message) -> Result<Content, Unfit> {
             "the event came as {other}, and mode = \"dataverse\" sends the JSON that came; set the service endpoint's message format to JSON, or use another mode"
         )));
     }
-    let context = &decoded.context;
+    let context = decoded.context();
     let claim = message.event.properties.get(CLAIM);
     let organization = match claim.and_then(|value| value.as_str()) {
         Some(name) => Some(name.to_lowercase()),

@@ -1,0 +1,128 @@
+//! Numbers with the digits that were sent.
+
+/// A number as it was written, so that decimals keep their scale and 64-bit integers stay exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number<'a> {
+    text: &'a str,
+    kind: NumberKind,
+}
+
+impl<'a> Number<'a> {
+    /// Takes the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`. `None` for anything else.
+    pub fn new(text: &'a str, kind: NumberKind) -> Option<Self> {
+        is_number(text).then_some(Self { text, kind })
+    }
+
+    /// Takes a text that was checked before.
+    pub(super) fn checked(text: &'a str, kind: NumberKind) -> Self {
+        Self { text, kind }
+    }
+
+    /// The digits as they were sent.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// What kind of number the wire said it is.
+    pub fn kind(&self) -> NumberKind {
+        self.kind
+    }
+
+    /// The value, where it is an integer that fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        self.text.parse().ok()
+    }
+
+    /// The nearest floating-point value.
+    pub fn as_f64(&self) -> f64 {
+        match self.text {
+            "INF" => f64::INFINITY,
+            "-INF" => f64::NEG_INFINITY,
+            text => text.parse().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// False for `NaN`, `INF` and `-INF`, which JSON has no number for.
+    pub fn is_finite(&self) -> bool {
+        !is_special(self.text)
+    }
+}
+
+/// What the wire says about a number: XML names the type, JSON does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberKind {
+    /// Not said, as in JSON.
+    Unknown,
+    /// A signed or unsigned integer of 8 to 64 bits.
+    Integer,
+    /// A decimal (`System.Decimal`, `Money.Value`).
+    Decimal,
+    /// A floating-point number of 32 bits.
+    Float,
+    /// A floating-point number of 64 bits.
+    Double,
+}
+
+/// True for the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`.
+pub(crate) fn is_number(text: &str) -> bool {
+    is_json_number(text.as_bytes()) || is_special(text)
+}
+
+fn is_special(text: &str) -> bool {
+    matches!(text, "NaN" | "INF" | "-INF")
+}
+
+fn is_json_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (whole, rest) = split_digits(text);
+    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+        return false;
+    }
+    let rest = match rest.strip_prefix(b".") {
+        Some(rest) => match split_digits(rest) {
+            ([], _) => return false,
+            (_, rest) => rest,
+        },
+        None => rest,
+    };
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', digits @ ..] | [b'e' | b'E', digits @ ..] => {
+            matches!(split_digits(digits), ([_, ..], []))
+        }
+        _ => false,
+    }
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_what_json_allows_or_not_a_number_at_all() {
+        for text in [
+            "0",
+            "-0",
+            "1.10",
+            "79228162514264337593543950335",
+            "1E+16",
+            "4.9e-324",
+            "NaN",
+            "-INF",
+        ] {
+            assert_eq!(
+                Number::new(text, NumberKind::Unknown).unwrap().as_str(),
+                text
+            );
+        }
+        for text in [
+            "", "-", "01", "1.", ".5", "+1", "1e", "1e+", "0x1", "nan", "1 ", "--1",
+        ] {
+            assert_eq!(Number::new(text, NumberKind::Unknown), None, "{text}");
+        }
+    }
+}

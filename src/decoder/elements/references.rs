@@ -1,0 +1,60 @@
+//! Elements that later ones stand for: `z:Id` and `z:Ref`, which a serializer writes that preserves object
+//! references.
+//!
+//! Source: `DataContractSerializer.PreserveObjectReferences` in the .NET documentation.
+
+use std::collections::HashMap;
+
+use crate::context::{Names, Slot, Span, Writer};
+
+/// What came of an element that may be referred to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Referent {
+    /// A value with all that lies in it, by its place.
+    Value(usize),
+    /// The key of an entry.
+    Text(Span),
+}
+
+impl Referent {
+    /// Its text, where it is one.
+    pub(super) fn text(self, values: &Writer) -> Option<Span> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Value(at) => match values.slot(at) {
+                Slot::String(text) => Some(text),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The elements that came to an end and may be referred to.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    known: HashMap<Box<[u8]>, Referent>,
+}
+
+impl References {
+    pub(super) fn add(&mut self, id: Box<[u8]>, referent: Referent) {
+        self.known.insert(id, referent);
+    }
+
+    pub(super) fn get(&self, id: &[u8]) -> Option<Referent> {
+        self.known.get(id).copied()
+    }
+
+    /// Gives up what lies in the collection at `at` if some of its names came again, because then its values have
+    /// moved.
+    pub(super) fn forget(&mut self, at: usize, names: &Names) {
+        if names.is_repeated() {
+            self.forget_from(at);
+        }
+    }
+
+    /// Gives up all values from `place` on, which have moved.
+    pub(super) fn forget_from(&mut self, place: usize) {
+        self.known
+            .retain(|_, referent| !matches!(referent, Referent::Value(at) if *at > place));
+    }
+}

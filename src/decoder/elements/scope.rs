@@ -1,0 +1,153 @@
+//! Which namespace a prefix stands for, at each place of a body.
+//!
+//! Source: *Namespaces in XML 1.0*. The serializer binds the same few prefixes again and again.
+
+use super::Named;
+use crate::decoder::contract::{
+    ARRAYS, COLLECTIONS, CONTRACTS, INSTANCE, SCHEMA, SERIALIZATION, is_well_known,
+};
+
+/// How many prefixes may be bound at one place: looking a prefix up walks over all of them. The
+/// serializer binds one or two for each level.
+pub(in crate::decoder) const MAX_PREFIXES: usize = 1024;
+
+/// A namespace, as far as it matters which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::decoder) enum Space {
+    /// Of Microsoft's contracts.
+    Contracts,
+    /// Of arrays of primitives and of their items.
+    Arrays,
+    /// Of `nil` and `type`.
+    Instance,
+    /// Of XML Schema's primitives.
+    Schema,
+    /// Of guids, durations and references.
+    Serialization,
+    /// Another one that says no more than that something is Microsoft's; or none.
+    WellKnown,
+    /// Any other.
+    Other(Box<str>),
+}
+
+impl Space {
+    /// The namespace of this name; none where that is no text.
+    pub(in crate::decoder) fn of(name: &[u8]) -> Option<Self> {
+        let known = KNOWN.iter().find(|(known, _)| known.as_bytes() == name);
+        if let Some((_, space)) = known {
+            return Some(space.clone());
+        }
+        let name = str::from_utf8(name).ok()?;
+        Some(match is_well_known(name) {
+            true => Self::WellKnown,
+            false => Self::Other(name.into()),
+        })
+    }
+}
+
+const KNOWN: &[(&str, Space)] = &[
+    (SCHEMA, Space::Schema),
+    (COLLECTIONS, Space::WellKnown),
+    (SERIALIZATION, Space::Serialization),
+    (ARRAYS, Space::Arrays),
+    (CONTRACTS, Space::Contracts),
+    (INSTANCE, Space::Instance),
+];
+
+/// The prefixes that are bound, the inner ones last.
+#[derive(Debug)]
+pub(in crate::decoder) struct Scope<P> {
+    bound: Vec<Binding<P>>,
+    /// How many elements are open.
+    depth: usize,
+}
+
+#[derive(Debug)]
+struct Binding<P> {
+    prefix: P,
+    /// None where the prefix was made to stand for nothing.
+    space: Option<Space>,
+    depth: usize,
+}
+
+impl<P> Default for Scope<P> {
+    fn default() -> Self {
+        Self {
+            bound: Vec::new(),
+            depth: 0,
+        }
+    }
+}
+
+impl<P: AsRef<[u8]>> Scope<P> {
+    /// Goes into an element, before its prefixes are bound.
+    pub(in crate::decoder) fn enter(&mut self) {
+        self.depth += 1;
+    }
+
+    /// Leaves an element.
+    pub(in crate::decoder) fn leave(&mut self) {
+        while self
+            .bound
+            .last()
+            .is_some_and(|last| last.depth == self.depth)
+        {
+            self.bound.pop();
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// How many elements are open.
+    pub(in crate::decoder) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Binds a prefix until the element is left; an error, as a fragment, where that is one too many.
+    pub(in crate::decoder) fn bind(
+        &mut self,
+        prefix: P,
+        namespace: &[u8],
+    ) -> Result<(), &'static str> {
+        if self.bound.len() == MAX_PREFIXES {
+            return Err("too many prefixes bound at one place");
+        }
+        let space = match namespace {
+            [] => None,
+            namespace => Some(Space::of(namespace).ok_or("a namespace that is not UTF-8")?),
+        };
+        self.bound.push(Binding {
+            prefix,
+            space,
+            depth: self.depth,
+        });
+        Ok(())
+    }
+
+    /// What a prefix stands for.
+    pub(in crate::decoder) fn resolve(&self, prefix: &[u8]) -> Option<&Space> {
+        let mut inner_first = self.bound.iter().rev();
+        inner_first
+            .find(|binding| binding.prefix.as_ref() == prefix)?
+            .space
+            .as_ref()
+    }
+
+    /// The type of a qualified name, with a prefix or without; an error, as a fragment, where its prefix is not
+    /// bound.
+    pub(in crate::decoder) fn named(&self, value: &[u8]) -> Result<Named, &'static str> {
+        let (prefix, name) = split(value);
+        match self.resolve(prefix) {
+            Some(space) => Named::new(name, space),
+            None if prefix.is_empty() => Named::new(name, &Space::WellKnown),
+            None => Err("a type whose prefix is not bound"),
+        }
+    }
+}
+
+/// A qualified name as its prefix, which may be empty, and the name behind it.
+pub(in crate::decoder) fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().position(|byte| *byte == b':') {
+        Some(at) => (&name[..at], &name[at + 1..]),
+        None => (b"", name),
+    }
+}

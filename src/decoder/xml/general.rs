@@ -1,0 +1,139 @@
+//! All of XML as a stream of elements and text, by quick-xml.
+
+use std::borrow::Cow;
+
+use quick_xml::NsReader;
+use quick_xml::errors::{Error, IllFormedError};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::name::{Namespace, NamespaceResolver, QName, ResolveResult};
+use smol_str::ToSmolStr;
+
+use super::character;
+use crate::decoder::Fault;
+use crate::decoder::elements::{Elements, MAX_PREFIXES, Named, Piece, Space, Start, Tag, Text};
+
+impl Tag for BytesStart<'_> {
+    fn name(&self) -> &[u8] {
+        self.local_name().into_inner().as_bytes()
+    }
+}
+
+/// The pieces of a body.
+pub(super) struct Xml<'a> {
+    reader: NsReader<&'a [u8]>,
+}
+
+impl<'a> Elements<'a> for Xml<'a> {
+    type Tag = BytesStart<'a>;
+
+    /// Processing instructions are no pieces either.
+    fn next(&mut self) -> Result<Piece<'a, Self::Tag>, Fault> {
+        loop {
+            let event = self
+                .reader
+                .read_event()
+                .map_err(|error| self.broken(&error))?;
+            return Ok(match event {
+                Event::Start(tag) | Event::Empty(tag) => Piece::Start(self.start(tag)?),
+                Event::End(_) => Piece::End,
+                Event::Text(text) => Piece::Text(Text::Sent(text.xml10_content())),
+                Event::CData(text) => Piece::Text(Text::Sent(text.xml10_content())),
+                Event::GeneralRef(reference) => Piece::Text(self.resolve(&reference)?),
+                Event::DocType(_) => return Err(self.fault("a document type declaration")),
+                Event::Eof => Piece::Nothing,
+                Event::Comment(_) | Event::PI(_) | Event::Decl(_) => continue,
+            });
+        }
+    }
+
+    fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
+        Fault::new(
+            usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX),
+            reason,
+        )
+    }
+}
+
+impl<'a> Xml<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut reader = NsReader::from_str(text);
+        reader.config_mut().expand_empty_elements = true;
+        reader
+            .resolver_mut()
+            .set_max_namespace_bindings(MAX_PREFIXES);
+        Self { reader }
+    }
+
+    fn start(&self, tag: BytesStart<'a>) -> Result<Start<BytesStart<'a>>, Fault> {
+        let resolver = self.reader.resolver();
+        let namespace = bound(&resolver.resolve_element(tag.name()).0);
+        // A second handle on the same text: the attributes are read while the element is made.
+        let attributes = tag.clone();
+        let mut start = Start::new(tag, namespace.as_ref());
+        for attribute in attributes.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| self.fault("a broken attribute"))?;
+            if attribute.key.as_namespace_binding().is_some() {
+                continue;
+            }
+            let (namespace, name) = resolver.resolve_attribute(attribute.key);
+            let (name, value) = (name.into_inner().as_bytes(), attribute.value.as_bytes());
+            if start
+                .attribute(bound(&namespace).as_ref(), name, value)
+                .is_some()
+            {
+                start.named = self.named(resolver, attribute.value.trim())?;
+            }
+        }
+        Ok(start)
+    }
+
+    /// Resolves the qualified name in `i:type` through the prefixes that are bound here.
+    fn named(&self, resolver: &NamespaceResolver, value: &str) -> Result<Named, Fault> {
+        let (namespace, name) = resolver.resolve_element(QName(value));
+        match namespace {
+            ResolveResult::Unknown(_) => Err(self.fault("a type whose prefix is not bound")),
+            namespace => {
+                let space = bound(&namespace).unwrap_or(Space::WellKnown);
+                Named::new(name.into_inner().as_bytes(), &space)
+                    .map_err(|reason| self.fault(reason))
+            }
+        }
+    }
+
+    fn resolve(&self, reference: &BytesRef<'a>) -> Result<Text<'a>, Fault> {
+        let character = character(&reference.xml10_content());
+        match character {
+            Ok(character) => Ok(Text::Made(character.to_smolstr())),
+            Err(reason) => Err(self.fault(reason)),
+        }
+    }
+
+    /// The parser's error in words of ours: its own texts may quote what stands there, which may be data.
+    fn broken(&self, error: &Error) -> Fault {
+        let reason = match error {
+            Error::Syntax(error) => Cow::Owned(error.to_string()),
+            Error::IllFormed(IllFormedError::MissingEndTag(_)) => {
+                "the body ends within an element".into()
+            }
+            Error::IllFormed(
+                IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_),
+            ) => "an end tag without its start tag".into(),
+            Error::IllFormed(IllFormedError::UnclosedReference) => {
+                "an ampersand that begins no reference".into()
+            }
+            Error::Namespace(_) => "a namespace declaration that is not allowed".into(),
+            _ => "not well-formed".into(),
+        };
+        Fault::new(
+            usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX),
+            reason,
+        )
+    }
+}
+
+fn bound(namespace: &ResolveResult<'_>) -> Option<Space> {
+    match namespace {
+        ResolveResult::Bound(Namespace(name)) => Space::of(name.as_bytes()),
+        _ => None,
+    }
+}
