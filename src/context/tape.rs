@@ -73,8 +73,11 @@ pub(crate) struct Tape {
     nodes: Vec<Node>,
     texts: String,
     bytes: Vec<u8>,
-    types: Vec<(Name, Option<Span>)>,
+    types: Vec<Type>,
 }
+
+/// The name of a type, and its namespace.
+type Type = (Name, Option<Span>);
 
 impl Tape {
     /// The place of the value that holds all others.
@@ -134,12 +137,12 @@ impl Tape {
         }
     }
 
-    /// How many bytes it takes.
+    /// How many bytes it takes, once it is finished.
     pub(crate) fn memory(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>()
-            + self.texts.capacity()
-            + self.bytes.capacity()
-            + self.types.capacity() * size_of::<(Name, Option<Span>)>()
+        self.nodes.len() * size_of::<Node>()
+            + self.texts.len()
+            + self.bytes.len()
+            + self.types.len() * size_of::<Type>()
     }
 }
 
@@ -195,7 +198,12 @@ impl Writer {
         self.tape.types.clear();
     }
 
-    pub(crate) fn finish(self) -> Tape {
+    pub(crate) fn finish(mut self) -> Tape {
+        let tape = &mut self.tape;
+        tape.nodes.shrink_to_fit();
+        tape.texts.shrink_to_fit();
+        tape.bytes.shrink_to_fit();
+        tape.types.shrink_to_fit();
         self.tape
     }
 
@@ -288,13 +296,10 @@ impl Writer {
     }
 
     fn check_bytes(&self) -> Result<(), Full> {
-        let tape = &self.tape;
-        let places = tape.nodes.len() * size_of::<Node>()
-            + tape.types.len() * size_of::<(Name, Option<Span>)>();
-        if places + tape.texts.len() + tape.bytes.len() > self.most_bytes {
-            return Err(Full::Bytes);
+        match self.tape.memory() <= self.most_bytes {
+            true => Ok(()),
+            false => Err(Full::Bytes),
         }
-        Ok(())
     }
 
     /// How many values there are: the place of the next one.

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use cursor::Cursor;
 
 use super::contract::Shape;
-use super::elements::{self, Elements, Named, Piece, Scope, Space, Start, Tag, Text};
-use super::{Draft, Fault, is_padding, read_string};
+use super::elements::{self, Elements, MAX_PREFIXES, Named, Piece, Scope, Space, Start, Tag, Text};
+use super::{Draft, Fault, Limits, is_padding, read_string};
 use crate::context::NumberKind;
 
 const NO_PREFIX: &[u8] = b"";
@@ -38,18 +38,19 @@ pub(super) fn recognizes(body: &[u8]) -> bool {
 
 /// Reads a body: a context, or a string with the text of one.
 pub(super) fn read(body: &[u8], draft: &mut Draft) -> Result<(), Fault> {
-    match string(body)? {
+    let limits = draft.limits;
+    match string(body, limits)? {
         Some((text, after)) => {
             read_string(&text, draft).map_err(|reason| Fault::new(after, reason))
         }
-        None => elements::read(Records::new(body), draft),
+        None => elements::read(Records::new(body, limits), draft),
     }
 }
 
 /// The text in a body whose root element is a `string` of the serializer, and where it ends; `None` where
 /// the root is another. What is sent as a string and not as bytes arrives like this.
-fn string(body: &[u8]) -> Result<Option<(Text<'_>, usize)>, Fault> {
-    let mut records = Records::new(body);
+pub(super) fn string(body: &[u8], limits: Limits) -> Result<Option<(Text<'_>, usize)>, Fault> {
+    let mut records = Records::new(body, limits);
     match records.next()? {
         Piece::Start(start) if start.name() == b"string" => {}
         _ => return Ok(None),
@@ -61,7 +62,10 @@ fn string(body: &[u8]) -> Result<Option<(Text<'_>, usize)>, Fault> {
     loop {
         match records.next()? {
             Piece::Text(more) if text.is_empty() => text = more,
-            Piece::Text(more) => text.append(&more),
+            Piece::Text(more) => {
+                text.append(&more);
+                records.room(text.len())?;
+            }
             Piece::End => break,
             Piece::Start(_) => return Err(records.fault("an element where text is expected")),
             Piece::Nothing => return Err(records.fault("the body ends within an element")),
@@ -199,6 +203,10 @@ impl<'a> Elements<'a> for Records<'a> {
         self.cursor.fault(reason)
     }
 
+    fn room(&self, bytes: usize) -> Result<(), Fault> {
+        self.cursor.room(bytes)
+    }
+
     fn child(&mut self) -> Result<Option<Start<&'a [u8]>>, Fault> {
         match self.cursor.peek() {
             Some(record @ 0x40..=0x77) if self.is_between() => {
@@ -235,9 +243,9 @@ impl<'a> Records<'a> {
         !self.is_ending && self.array.is_none()
     }
 
-    fn new(body: &'a [u8]) -> Self {
+    fn new(body: &'a [u8], limits: Limits) -> Self {
         Self {
-            cursor: Cursor::new(body),
+            cursor: Cursor::new(body, limits),
             scope: Scope::default(),
             is_serialized: false,
             is_single: false,
@@ -300,7 +308,7 @@ impl<'a> Records<'a> {
         Ok(start)
     }
 
-    /// Reads attributes, binds prefixes, and keeps the attributes that have a prefix: the others say nothing.
+    /// Reads attributes, binds prefixes, and keeps the attributes that may say something.
     fn attributes(&mut self) -> Result<Kept<'a>, Fault> {
         let mut attributes = Kept::default();
         while let Some(record @ 0x04..=0x3f) = self.cursor.peek() {
@@ -322,7 +330,10 @@ impl<'a> Records<'a> {
                 _ => (letter(record - 0x26).unwrap_or_default(), cursor.name()?),
             };
             let value = text::attribute(cursor)?;
-            if !prefix.is_empty() {
+            if !prefix.is_empty() && matches!(name, b"nil" | b"type" | b"Id" | b"Ref") {
+                if attributes.others.len() == MAX_PREFIXES {
+                    return Err(self.cursor.fault("too many attributes of one element"));
+                }
                 attributes.push(Attribute(prefix, name, value));
             }
         }

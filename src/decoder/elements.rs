@@ -66,9 +66,8 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
 
     /// Reads the element that `start` began, to its end.
     fn value(&mut self, start: Start<E::Tag>, name: Name, shape: Shape) -> Result<(), Fault> {
-        if self.depth == self.draft.limits.nesting {
-            return Err(self.elements.fault(self.draft.limits.too_deep()));
-        }
+        let allowed = self.draft.limits.level(self.depth);
+        allowed.map_err(|reason| self.elements.fault(reason))?;
         self.depth += 1;
         self.element(start, name, shape)?;
         self.depth -= 1;
@@ -299,8 +298,15 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         loop {
             match self.elements.next()? {
                 Piece::Text(more) if text.is_empty() => text = more,
-                Piece::Text(more) => text.append(&more),
-                Piece::Start(start) => self.generic_child(start, at, &mut children)?,
+                Piece::Text(more) => {
+                    text.append(&more);
+                    self.elements.room(text.len())?;
+                }
+                Piece::Start(start) => {
+                    // Beside elements a text says nothing, and is not to wait for them.
+                    text = Text::default();
+                    self.generic_child(start, at, &mut children)?;
+                }
                 Piece::End => break,
                 Piece::Nothing => return Err(self.elements.fault(CUT)),
             }

@@ -66,9 +66,8 @@ impl Reader<'_, '_> {
     }
 
     fn nested(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
-        if self.depth == self.draft.limits.nesting {
-            return Err(self.lexer.fault(self.draft.limits.too_deep()));
-        }
+        let allowed = self.draft.limits.level(self.depth);
+        allowed.map_err(|reason| self.lexer.fault(reason))?;
         self.depth += 1;
         read(self)?;
         self.depth -= 1;

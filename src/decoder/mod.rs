@@ -135,32 +135,57 @@ impl fmt::Display for Position {
     }
 }
 
-/// Decodes a body in the format that its label names and its first bytes confirm; where they
-/// contradict, the bytes are right.
-///
-/// Fails where the body is in none of the formats, is damaged, exceeds one of the default [`Limits`], or is no
-/// execution context. What is only unexpected is kept, with a note where the document cannot show it.
+/// Decodes a body within the default [`Limits`]; see [`Decoder::decode`].
 pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
-    let text = trimmed(body);
-    let labelled = [hint.content_type, hint.property]
-        .into_iter()
-        .flatten()
-        .find_map(|label| FORMATS.iter().find(|format| format.is_named(label)));
-    let confirmed = labelled.filter(|format| format.recognizes(text));
-    let format = confirmed
-        .or_else(|| FORMATS.iter().find(|format| format.recognizes(text)))
-        .or_else(|| labelled.filter(|_| !text.is_empty()));
-    match format {
-        Some(format) => format.decode(body, Limits::default()),
-        None => Err(unknown(body, text)),
-    }
+    Decoder::default().decode(body, hint)
 }
 
-/// Decodes a body in the given format, whatever its first bytes say.
+/// Decodes a body in the given format, whatever its first bytes say, within the default [`Limits`].
 pub fn decode_as(format: WireFormat, body: &[u8]) -> Result<Decoded, DecodeError> {
-    match FORMATS.iter().find(|known| known.wire == format) {
-        Some(format) => format.decode(body, Limits::default()),
-        None => Err(unknown(body, body)),
+    let decoder = Decoder {
+        format: Some(format),
+        ..Decoder::default()
+    };
+    decoder.decode(body, Hint::default())
+}
+
+/// How bodies are decoded, where that is not as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Decoder {
+    /// What a body may cost.
+    pub limits: Limits,
+    /// The format of every body, whatever its first bytes say; without it each is looked at.
+    pub format: Option<WireFormat>,
+}
+
+impl Decoder {
+    /// Decodes a body in the format that its label names and its first bytes confirm; where they
+    /// contradict, the bytes are right.
+    ///
+    /// # Errors
+    /// Where the body is in none of the formats, is damaged, exceeds a limit, or is no execution context.
+    /// What is only unexpected is kept, with a note where the document cannot show it.
+    pub fn decode(&self, body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
+        let text = trimmed(body);
+        match self.choose(text, hint) {
+            Some(format) => format.decode(body, self.limits),
+            None => Err(unknown(body, text)),
+        }
+    }
+
+    /// The format to read a body in that begins like `text`.
+    fn choose(&self, text: &[u8], hint: Hint<'_>) -> Option<&'static Format> {
+        if let Some(wanted) = self.format {
+            return FORMATS.iter().find(|known| known.wire == wanted);
+        }
+        let labelled = [hint.content_type, hint.property]
+            .into_iter()
+            .flatten()
+            .find_map(|label| FORMATS.iter().find(|format| format.is_named(label)));
+        let confirmed = labelled.filter(|format| format.recognizes(text));
+        confirmed
+            .or_else(|| FORMATS.iter().find(|format| format.recognizes(text)))
+            .or_else(|| labelled.filter(|_| !text.is_empty()))
     }
 }
 
@@ -218,12 +243,17 @@ impl Format {
             Read::Bytes(_) => trimmed(body),
         };
         let base = body.len() - meaningful.len();
-        let mut draft = Draft::new(body.len(), limits);
-        let read = match self.read {
-            Read::Text(read) => text(meaningful).and_then(|text| read(text, &mut draft)),
-            Read::Bytes(read) => read(meaningful, &mut draft),
-        };
-        let decoded = read.and_then(|()| draft.finish(self.wire));
+        let allowed = limits.size(body.len());
+        let draft = allowed.map(|()| Draft::new(body.len(), limits));
+        let decoded = draft
+            .map_err(|reason| Fault::new(0, reason))
+            .and_then(|mut draft| {
+                match self.read {
+                    Read::Text(read) => read(text(meaningful)?, &mut draft)?,
+                    Read::Bytes(read) => read(meaningful, &mut draft)?,
+                }
+                draft.finish(self.wire)
+            });
         decoded.map_err(|fault| {
             let (offset, reason) = fault.into_parts();
             DecodeError {
@@ -321,7 +351,7 @@ struct Draft {
 impl Draft {
     fn new(body: usize, limits: Limits) -> Self {
         Self {
-            values: Writer::new(body, limits.attributes, limits.expansion),
+            values: Writer::new(body, limits.attributes.saturating_add(1), limits.expansion),
             notes: Notes::default(),
             limits,
         }

@@ -4,22 +4,36 @@ use std::borrow::Cow;
 
 use super::dictionary::STRINGS;
 use crate::decoder::Fault;
+use crate::decoder::limits::Limits;
 
 /// A body and how far it was read.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     body: &'a [u8],
     at: usize,
+    limits: Limits,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, at: 0 }
+    pub(super) fn new(body: &'a [u8], limits: Limits) -> Self {
+        Self {
+            body,
+            at: 0,
+            limits,
+        }
     }
 
     /// What is wrong here.
     pub(super) fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(self.at, reason)
+    }
+
+    /// Whether a text may have so many bytes.
+    pub(super) fn room(&self, bytes: usize) -> Result<(), Fault> {
+        match bytes <= self.limits.expansion {
+            true => Ok(()),
+            false => Err(self.fault(self.limits.too_large())),
+        }
     }
 
     /// What is still to be read.

@@ -90,6 +90,8 @@ fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Text<'a>, bool)
             text.push(' ');
         }
         text.push_str(&read(cursor, record, is_single)?.0);
+        // Two bytes may stand for ninety.
+        cursor.room(text.len())?;
     }
 }
 

@@ -27,6 +27,11 @@ pub(in crate::decoder) trait Elements<'a> {
     /// What is wrong here.
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault;
 
+    /// Whether a text that is made of several may have so many bytes. As a rule none is larger than the body.
+    fn room(&self, _bytes: usize) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The next element within this one; none at its end. Text between elements is indentation.
     fn child(&mut self) -> Result<Option<Start<Self::Tag>>, Fault> {
         self.any_child()
@@ -55,7 +60,10 @@ pub(in crate::decoder) trait Elements<'a> {
         loop {
             match self.next()? {
                 Piece::Text(more) if text.is_empty() => text = more,
-                Piece::Text(more) => text.append(&more),
+                Piece::Text(more) => {
+                    text.append(&more);
+                    self.room(text.len())?;
+                }
                 Piece::End => return Ok(text),
                 Piece::Start(_) => return Err(self.fault("an element where text is expected")),
                 Piece::Nothing => return Err(self.fault(CUT)),

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr3};
 
 use super::character;
 use crate::decoder::Fault;
-use crate::decoder::elements::{Elements, Piece, Scope, Start, Text, split};
+use crate::decoder::elements::{Elements, MAX_PREFIXES, Piece, Scope, Start, Text, split};
 
 /// The pieces of a body.
 pub(super) struct Plain<'a> {
@@ -111,6 +111,7 @@ impl<'a> Plain<'a> {
             match attribute {
                 b"xmlns" => self.bind(b"", value)?,
                 [b'x', b'm', b'l', b'n', b's', b':', prefix @ ..] => self.bind(prefix, value)?,
+                _ if kept.others.len() == MAX_PREFIXES => return Err(self.unusual()),
                 attribute => kept.push(attribute, value),
             }
         }
