@@ -16,6 +16,7 @@ use crate::ack::{Limit, Window};
 use crate::backoff::{Backoff, wait_until};
 use crate::budget::Budget;
 use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
+use crate::decoder::Limits;
 use crate::dispatcher::{Dispatched, Dispatcher};
 use crate::event::{Event, Position, Source};
 use crate::message::Message;
@@ -64,6 +65,8 @@ impl Place {
 /// What a partition is held to.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
+    /// What a body may cost.
+    pub decode: Limits,
     /// How much may be in flight.
     pub limit: Limit,
     /// What all partitions may have in flight together, in bytes.
@@ -227,7 +230,11 @@ impl Partition {
         let tracer = self.terms.tracer.as_ref();
         let journey = tracer.map(|tracer| tracer.received(&self.source, &event));
         // It waits for its sinks now, for who knows how long.
-        let mut message = Message::decode(Arc::clone(&self.source), event.into_owned());
+        let mut message = Message::decode(
+            Arc::clone(&self.source),
+            event.into_owned(),
+            self.terms.decode,
+        );
         let ticket = self.window.begin(place, message.size());
         self.tell_in_flight();
         message.is_replay = self.terms.until.is_some();

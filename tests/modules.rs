@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "budget",
             "checkpoint",
             "config",
+            "decoder",
             "dispatcher",
             "duplicates",
             "event",
@@ -80,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "ack",
             "checkpoint",
+            "decoder",
             "duplicates",
             "durable",
             "event",
@@ -132,6 +134,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "backoff",
             "budget",
             "checkpoint",
+            "decoder",
             "dispatcher",
             "event",
             "message",
@@ -153,7 +156,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "redrive",
         &[
-            "ack", "backoff", "causes", "durable", "event", "message", "shutdown", "sink",
+            "ack", "backoff", "causes", "decoder", "durable", "event", "message", "shutdown",
+            "sink",
         ],
     ),
     ("replay", &["event", "receiver"]),

@@ -11,6 +11,7 @@ use super::sinks::{Changes, Sinks};
 use super::{AppError, Vitals};
 use crate::causes::Causes;
 use crate::config::{self, Config, ConfigError};
+use crate::decoder;
 use crate::dispatcher::Dispatcher;
 use crate::duplicates;
 use crate::receiver;
@@ -44,14 +45,16 @@ pub(super) struct Reloads {
     /// What was said when the configuration was last applied.
     applied: Fingerprint,
     hubs: Vec<receiver::Config>,
+    decode: decoder::Limits,
     delivery: config::Delivery,
     duplicates: Option<duplicates::Config>,
 }
 
 /// Tables that count from the start to the end of the process.
-const LASTING: [&str; 7] = [
+const LASTING: [&str; 8] = [
     "hub",
     "checkpoint",
+    "decode",
     "delivery",
     "duplicates",
     "health",
@@ -97,6 +100,7 @@ impl Reloads {
             started: config.fingerprint.clone(),
             applied: config.fingerprint.clone(),
             hubs: config.hubs.clone(),
+            decode: config.decode,
             delivery: config.delivery,
             duplicates: config.duplicates.clone(),
         }
@@ -204,6 +208,7 @@ impl Reloads {
     /// Tells what is said otherwise than when the daemon started and counts until it ends.
     fn tell_lasting(&self, config: &Config) {
         let is_same = |table: &str| match table {
+            "decode" => config.decode == self.decode,
             "delivery" => config.delivery == self.delivery,
             "duplicates" => config.duplicates == self.duplicates,
             _ => false,

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::say;
 use crate::context::WireFormat;
-use crate::decoder::{self, DecodeError, Decoded, Hint};
+use crate::decoder::{Decoded, Decoder, Hint, Limits};
 use crate::pretty;
 use crate::sink::Color;
 
@@ -17,7 +17,8 @@ use crate::sink::Color;
 ///
 /// Each FILE holds one body as Dataverse posts it. Prints one line for each: the context document.
 /// A body that does not decode gives a line on standard error and, in the end, exit code 65; the other
-/// files are decoded all the same.
+/// files are decoded all the same. A body may have 32 MiB here; how much the daemon takes is in the table
+/// decode of its configuration.
 #[derive(Debug, Args)]
 pub(super) struct Decode {
     /// The format of the bodies; auto looks at each
@@ -50,6 +51,14 @@ enum Output {
 /// No event is larger than 20 MB on any tier of Event Hubs, so neither is a body worth reading.
 const LARGEST: u64 = 32 << 20;
 
+/// Whoever looks at single bodies has room for each, also where a daemon has not.
+const LIMITS: Limits = Limits {
+    size: LARGEST as usize,
+    nesting: Limits::MAX_NESTING,
+    attributes: 10_000_000,
+    expansion: 1 << 30,
+};
+
 impl Decode {
     pub(super) fn execute(self) -> Result<Exit, Failure> {
         let mut exit = Exit::Fine;
@@ -78,12 +87,17 @@ impl Decode {
     fn decode(&self, path: &Path) -> Result<Decoded, (Exit, String)> {
         let body =
             read(path).map_err(|error| (Exit::NoInput, format!("cannot be read: {error}")))?;
-        let decoded: Result<Decoded, DecodeError> = match self.format {
-            Format::Auto => decoder::decode(&body, Hint::default()),
-            Format::Json => decoder::decode_as(WireFormat::Json, &body),
-            Format::Xml => decoder::decode_as(WireFormat::Xml, &body),
-            Format::Binary => decoder::decode_as(WireFormat::Binary, &body),
+        let format = match self.format {
+            Format::Auto => None,
+            Format::Json => Some(WireFormat::Json),
+            Format::Xml => Some(WireFormat::Xml),
+            Format::Binary => Some(WireFormat::Binary),
         };
+        let decoder = Decoder {
+            limits: LIMITS,
+            format,
+        };
+        let decoded = decoder.decode(&body, Hint::default());
         decoded.map_err(|error| (Exit::Data, error.to_string()))
     }
 

@@ -65,7 +65,10 @@ const GRACE: Duration = Duration::from_secs(20);
 impl Redeliver {
     pub(super) async fn execute(self) -> Result<Exit, Failure> {
         let Config {
-            sinks, dead_letter, ..
+            sinks,
+            dead_letter,
+            decode,
+            ..
         } = self.configured.load()?;
         if dead_letter.sink.as_deref() == Some(&self.sink) {
             let text = format!(
@@ -88,6 +91,7 @@ impl Redeliver {
                 refused_by: self.refused_by,
                 condition,
             },
+            decode,
         };
         if self.dry_run {
             let summary = redrive.rehearse(print).map_err(|error| failure(&error))?;

@@ -11,7 +11,7 @@ use config::builder::DefaultState;
 use config::{ConfigBuilder, FileFormat, Value, ValueKind};
 
 use super::lines::Lines;
-use super::{Config, ConfigError, Delivery, hub};
+use super::{Config, ConfigError, Delivery, decode, hub};
 use crate::durable;
 use crate::settings::{Effective, Mistake, Settings, VARIABLE};
 use crate::{checkpoint, duplicates, health, http, otlp, receiver, route, sink, telemetry};
@@ -225,6 +225,8 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
         .filter_map(|(sink, found)| keep(sink, found, mistakes))
         .collect();
     refuse_twins(&mut root, &hubs, &sinks);
+    let (decode, found) = decode::read(root.table("decode"));
+    mistakes.extend(found);
     let (delivery, found) = Delivery::read(root.table("delivery"));
     mistakes.extend(found);
     let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
@@ -259,6 +261,7 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     Some(Config {
         hubs,
         partitions: Vec::new(),
+        decode,
         delivery,
         dead_letter,
         duplicates,

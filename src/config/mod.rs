@@ -1,5 +1,6 @@
 //! The configuration as the daemon uses it. Each part defines its own settings; here they are gathered.
 
+mod decode;
 mod delivery;
 mod file;
 mod hub;
@@ -7,6 +8,7 @@ mod lines;
 mod opening;
 
 use crate::checkpoint;
+use crate::decoder;
 use crate::duplicates;
 use crate::event::PartitionId;
 use crate::health;
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     pub hubs: Vec<receiver::Config>,
     /// The partitions to read, of every hub; all of them where none is named.
     pub partitions: Vec<PartitionId>,
+    /// The `[decode]` table: what a body may cost.
+    pub decode: decoder::Limits,
     /// The `[delivery]` table: how much may be in flight.
     pub delivery: Delivery,
     /// The `[dead_letter]` table: what becomes of what cannot be delivered.

@@ -16,7 +16,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use time::format_description::well_known::Rfc3339;
 
 use crate::context::{Document, ExecutionContext, WireFormat};
-use crate::decoder::{self, Decoded, Hint};
+use crate::decoder::{Decoded, Decoder, Hint, Limits};
 use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
 use crate::trace::TraceContext;
 
@@ -70,10 +70,10 @@ pub(crate) enum Content {
 }
 
 impl Message {
-    /// Decodes the body of `event`.
-    pub(crate) fn decode(source: Arc<Source>, event: Event) -> Self {
+    /// Decodes the body of `event`, which may cost so much.
+    pub(crate) fn decode(source: Arc<Source>, event: Event, limits: Limits) -> Self {
         let content = match &event.body {
-            Body::Bytes(body) => decode(body, &event),
+            Body::Bytes(body) => decode(body, &event, limits),
             Body::Unreadable { reason, .. } => Content::Undecodable {
                 format: None,
                 reason: reason.clone(),
@@ -149,7 +149,7 @@ impl Message {
     }
 }
 
-fn decode(body: &[u8], event: &Event) -> Content {
+fn decode(body: &[u8], event: &Event, limits: Limits) -> Content {
     let hint = Hint {
         content_type: event.content_type.as_deref(),
         property: event
@@ -157,7 +157,11 @@ fn decode(body: &[u8], event: &Event) -> Content {
             .get("ContentType")
             .and_then(|value| value.as_str()),
     };
-    match decoder::decode(body, hint) {
+    let decoder = Decoder {
+        limits,
+        format: None,
+    };
+    match decoder.decode(body, hint) {
         Ok(decoded) => Content::Context {
             is_flagged: says_truncated(&event.properties),
             decoded: Box::new(decoded),

@@ -22,6 +22,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::ack::Limit;
+use crate::decoder::Limits;
 use crate::shutdown::Shutdown;
 use crate::sink::{self, OnRefusal, Orders, QueueLimit, SinkHandle, SinkWorker};
 use delivering::Delivering;
@@ -46,6 +47,8 @@ pub(crate) struct Redrive {
     pub sink: sink::Config,
     /// Which of its lines.
     pub choice: Choice,
+    /// What a body may cost.
+    pub decode: Limits,
 }
 
 /// What became of the lines of a file.
@@ -147,7 +150,8 @@ impl Redrive {
     ) -> Result<Summary, RedriveError> {
         let task = self.task();
         let file = File::open(&self.file).map_err(|source| unreadable(&self.file, source))?;
-        let (mut reader, _, mut summary) = open(&self.file, file, task, self.choice, None)?;
+        let (mut reader, _, mut summary) =
+            open(&self.file, file, task, self.choice, self.decode, None)?;
         while let Some(found) = reader.next()? {
             summary.count(&found);
             summary.delivered += u64::from(matches!(found.what, What::Chosen(_)));
@@ -166,10 +170,13 @@ impl Redrive {
     pub(crate) async fn run(self, shutdown: &Shutdown) -> Result<Summary, RedriveError> {
         let refusals = Refusals::beside(&self.file);
         let (path, task, choice) = (self.file.clone(), self.task(), self.choice);
+        let decode = self.decode;
         let (lock, file) = lock(&path)?;
         let opening = {
             let refusals = refusals.clone();
-            tokio::task::spawn_blocking(move || open(&path, file, task, choice, Some(refusals)))
+            tokio::task::spawn_blocking(move || {
+                open(&path, file, task, choice, decode, Some(refusals))
+            })
         };
         let (reader, progress, summary) = opening.await.map_err(RedriveError::Panicked)??;
         let end = shutdown.force_token().child_token();
@@ -243,13 +250,14 @@ fn open(
     file: File,
     task: Task,
     choice: Choice,
+    decode: Limits,
     refusals: Option<Refusals>,
 ) -> Result<(Reader, Progress, Summary), RedriveError> {
     let (progress, done) = Progress::load(path, task).map_err(|source| RedriveError::Progress {
         path: progress::path_for(path),
         source,
     })?;
-    let reader = Reader::open(path, file, done.as_ref(), choice, refusals)?;
+    let reader = Reader::open(path, file, done.as_ref(), choice, decode, refusals)?;
     let summary = Summary {
         before: done.map_or(0, |done| done.lines),
         ..Summary::default()

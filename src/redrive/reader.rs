@@ -10,6 +10,7 @@ use super::dead_letter::DeadLetter;
 use super::lines::{LONGEST, Line, Lines};
 use super::progress::{Done, Mark};
 use super::refusals::{self, Refusals};
+use crate::decoder::Limits;
 use crate::message::Message;
 
 /// Which dead letters of a file are meant.
@@ -83,6 +84,7 @@ pub(super) struct Reader {
     path: PathBuf,
     lines: Lines,
     choice: Choice,
+    decode: Limits,
     /// Where damaged lines are copied to; none where that is not wanted.
     refusals: Option<Refusals>,
 }
@@ -94,6 +96,7 @@ impl Reader {
         file: File,
         done: Option<&Done>,
         choice: Choice,
+        decode: Limits,
         refusals: Option<Refusals>,
     ) -> Result<Self, RedriveError> {
         let unreadable = |source| RedriveError::Read {
@@ -115,6 +118,7 @@ impl Reader {
             path: path.to_owned(),
             lines,
             choice,
+            decode,
             refusals,
         })
     }
@@ -152,7 +156,7 @@ impl Reader {
         if bytes.trim_ascii().is_empty() {
             return Ok(What::LeftOut);
         }
-        let dead = DeadLetter::read(bytes)?;
+        let dead = DeadLetter::read(bytes, self.decode)?;
         Ok(match self.choice.includes(&dead) {
             true => What::Chosen(Box::new(dead)),
             false => What::LeftOut,

@@ -93,6 +93,7 @@ impl World {
             file: self.file(),
             sink,
             choice: (self.choice)(),
+            decode: Default::default(),
         };
         (redrive, seen)
     }

@@ -17,6 +17,7 @@ const WRONG: &str = "zzzzzzzzzzzzzzzz";
 const TABLES: &[(&str, &str)] = &[
     ("", ""),
     ("hub[0]", "/$defs/hub"),
+    ("decode", "/$defs/decode"),
     ("delivery", "/$defs/delivery"),
     ("checkpoint", "/$defs/checkpoint"),
     ("dead_letter", "/$defs/dead_letter"),
@@ -44,6 +45,8 @@ const EVERY_TABLE: &str = r#"
 KEY
 [[hub]]
 connection_string = "Endpoint=sb://h;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=e"
+KEY
+[decode]
 KEY
 [delivery]
 KEY
@@ -431,6 +434,7 @@ fn what_is_no_configuration_is_refused() {
     let validator = jsonschema::draft202012::new(&schema()).unwrap();
     for wrong in [
         "tpyo = 1",
+        "[decode]\nmax_nesting = 321",
         "[delivery]\nin_flight_events = 0",
         "[delivery]\nin_flight_events = \"many\"",
         "[[sink]]\nname = \"a\"\ntype = \"stdoot\"",
