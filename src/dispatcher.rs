@@ -63,14 +63,29 @@ pub(crate) enum Dispatched {
 /// What has passed a [`Dispatcher`] since it was made.
 #[derive(Debug, Default)]
 struct Counts {
-    /// By format, and by whether there is a context.
-    decoded: [[AtomicU64; 2]; FORMATS.len()],
+    /// By format, and by what came of it.
+    decoded: [[AtomicU64; Outcome::ALL.len()]; FORMATS.len()],
     unrouted: AtomicU64,
     dead_lettered: AtomicU64,
     skipped: AtomicU64,
     held: AtomicU64,
     /// When it was last told that an event was given up.
     told: Told,
+}
+
+/// What came of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// An execution context.
+    Context,
+    /// The event of somebody else.
+    Foreign,
+    /// It could not be decoded.
+    Undecodable,
+}
+
+impl Outcome {
+    const ALL: [Self; 3] = [Self::Context, Self::Foreign, Self::Undecodable];
 }
 
 /// The formats that bodies are counted by; the last are those that have none.
@@ -83,13 +98,14 @@ const FORMATS: [Option<WireFormat>; 4] = [
 
 impl Counts {
     fn add(&self, content: &Content) {
-        let (format, is_context) = match content {
-            Content::Context { decoded, .. } => (Some(decoded.format), true),
-            Content::Undecodable { format, .. } => (*format, false),
+        let (format, outcome) = match content {
+            Content::Context { decoded, .. } => (Some(decoded.format), Outcome::Context),
+            Content::Foreign(foreign) => (Some(foreign.format), Outcome::Foreign),
+            Content::Undecodable { format, .. } => (*format, Outcome::Undecodable),
         };
         let place = FORMATS.iter().position(|known| *known == format);
         let place = place.unwrap_or(FORMATS.len() - 1);
-        self.decoded[place][usize::from(is_context)].fetch_add(1, Relaxed);
+        self.decoded[place][outcome as usize].fetch_add(1, Relaxed);
     }
 }
 
@@ -245,13 +261,13 @@ impl Dispatcher {
 }
 
 impl Tally {
-    /// Events by their format, where they have one, and by whether they could be decoded.
-    pub(crate) fn decoded(&self) -> impl Iterator<Item = (Option<WireFormat>, bool, u64)> {
+    /// Events by their format, where they have one, and by what came of them.
+    pub(crate) fn decoded(&self) -> impl Iterator<Item = (Option<WireFormat>, Outcome, u64)> {
         let cells = FORMATS.iter().zip(&self.counts.decoded);
         cells.flat_map(|(format, counts)| {
-            [true, false].map(|is_context| {
-                let count = counts[usize::from(is_context)].load(Relaxed);
-                (*format, is_context, count)
+            Outcome::ALL.map(|outcome| {
+                let count = counts[outcome as usize].load(Relaxed);
+                (*format, outcome, count)
             })
         })
     }
@@ -277,10 +293,19 @@ impl Tally {
         self.decoded().map(|(_, _, count)| count).sum()
     }
 
+    /// Events of somebody else.
+    pub(crate) fn foreign(&self) -> u64 {
+        self.ended(Outcome::Foreign)
+    }
+
     /// Events whose body could not be decoded.
     pub(crate) fn undecodable(&self) -> u64 {
-        let failures = self.decoded().filter(|(_, is_context, _)| !is_context);
-        failures.map(|(_, _, count)| count).sum()
+        self.ended(Outcome::Undecodable)
+    }
+
+    fn ended(&self, so: Outcome) -> u64 {
+        let decoded = self.decoded().filter(|(_, outcome, _)| *outcome == so);
+        decoded.map(|(_, _, count)| count).sum()
     }
 
     /// Events that no route matched: completed without a delivery.

@@ -12,7 +12,8 @@
 //!
 //! 1. A [`receiver`] gets events of one partition in their order, and reconnects by itself.
 //! 2. The [`partition`] loop takes one when its window has room ([`ack`]), lets [`decoder`] read the
-//!    body into a [`context`], and makes a [`message`] of both. What cannot be decoded is a message too.
+//!    body into a [`context`], and makes a [`message`] of both. Another's JSON, or what cannot be decoded, is a
+//!    message too.
 //! 3. The [`dispatcher`] gives the message to the sinks that the [`route`]s name.
 //! 4. Each [`sink`] has a queue and a worker, which tries until the message is accepted.
 //! 5. When every sink has accepted it, the partition moves its [`checkpoint`], but never past an event

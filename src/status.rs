@@ -144,6 +144,9 @@ pub(crate) struct Queue {
 pub(crate) struct Totals {
     /// Events received.
     pub received: u64,
+    /// Of them, events of somebody else; an older daemon does not know these.
+    #[serde(default)]
+    pub foreign: u64,
     /// Of them, events whose body could not be decoded.
     pub undecodable: u64,
     /// Of them, events that no route matched.

@@ -142,6 +142,7 @@ impl Watched for Vitals {
 fn totals(tally: &Tally) -> Totals {
     Totals {
         received: tally.received(),
+        foreign: tally.foreign(),
         undecodable: tally.undecodable(),
         unrouted: tally.unrouted(),
         duplicates: tally.duplicates(),

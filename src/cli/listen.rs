@@ -152,6 +152,9 @@ pub(super) fn sentence(summary: &Summary) -> String {
         1 => "1 event".to_owned(),
         events => format!("{events} events"),
     };
+    if summary.totals.foreign > 0 {
+        sentence.push_str(&format!(", {} foreign", summary.totals.foreign));
+    }
     sentence.push_str(&match summary.totals.undecodable {
         0 => ", none undecodable".to_owned(),
         some => format!(", {some} undecodable"),

@@ -10,6 +10,7 @@ use super::configured::{Configured, VARIABLES};
 use super::exit::{Exit, Failure};
 use super::{counted, printable, say};
 use crate::config::Config;
+use crate::message::Content;
 use crate::redrive::{Choice, Condition, Found, Redrive, RedriveError, Summary, What};
 use crate::route::Filter;
 use crate::settings::nearest;
@@ -144,6 +145,7 @@ fn print(found: &Found) -> io::Result<()> {
             });
             let event: Vec<&str> = match &parts {
                 Some(parts) => parts.iter().filter_map(|part| *part).collect(),
+                None if matches!(dead.message.content, Content::Foreign(_)) => vec!["foreign"],
                 None => vec!["undecodable"],
             };
             let by = dead.sink.as_deref().unwrap_or("nobody");

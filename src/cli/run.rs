@@ -87,6 +87,7 @@ impl Run {
         }
         tracing::info!(
             received = summary.totals.received,
+            foreign = summary.totals.foreign,
             undecodable = summary.totals.undecodable,
             unrouted = summary.totals.unrouted,
             duplicates = summary.totals.duplicates,

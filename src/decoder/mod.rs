@@ -3,12 +3,13 @@
 //!
 //! Dataverse posts `RemoteExecutionContext` as JSON (`DataContractJsonSerializer`), as text XML
 //! (`DataContractSerializer`) or as the same XML in .NET's binary format. A format is a file here and a
-//! line in the table of formats.
+//! line in the table of formats. A hub may have events of others too: see [`Foreign`].
 
 mod binary;
 mod contract;
 mod date;
 mod elements;
+mod foreign;
 mod json;
 mod limits;
 mod scalar;
@@ -16,6 +17,8 @@ mod xml;
 
 use std::borrow::Cow;
 use std::fmt;
+
+use serde_json::value::RawValue;
 
 pub use limits::Limits;
 
@@ -82,6 +85,29 @@ impl Decoded {
             notes: &self.notes,
         }
     }
+}
+
+/// What a body is.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// An execution context.
+    Context(Decoded),
+    /// Somebody else's event.
+    Foreign(Foreign),
+}
+
+/// A body that is sound JSON, an object or an array, and not meant to be an execution context.
+///
+/// Meant to be one is an object with the member `MessageName`, with the `__type` of a `RemoteExecutionContext`, or
+/// with two of the members that hardly anything else has, such as `InputParameters` and `OrganizationId`: where it
+/// cannot be decoded it is damaged.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// The JSON: every name, number, string and repeated member as it came. Only the white space between values
+    /// is left out, so that it is on one line, and half a surrogate pair is U+FFFD.
+    pub json: Box<RawValue>,
+    /// The format it was in: JSON, or the binary one where that held it as a string.
+    pub format: WireFormat,
 }
 
 /// Why a body is no execution context. The sender must act; the text never holds record data.
@@ -173,6 +199,35 @@ impl Decoder {
         }
     }
 
+    /// Tells contexts and the events of others apart; see [`Decoder::decode`] and [`Foreign`]. Of the limits, those
+    /// of size and nesting count for the events of others too.
+    ///
+    /// # Errors
+    /// Where the body is neither.
+    pub fn read(&self, body: &[u8], hint: Hint<'_>) -> Result<Outcome, DecodeError> {
+        let error = match self.decode(body, hint) {
+            Ok(decoded) => return Ok(Outcome::Context(decoded)),
+            Err(error) => error,
+        };
+        let json = match error.format {
+            _ if self.limits.size(body.len()).is_err() => None,
+            Some(WireFormat::Json) => text(without_mark(body)).ok().map(elements::Text::from),
+            Some(WireFormat::Binary) => binary::string(trimmed(body), self.limits)
+                .ok()
+                .flatten()
+                .map(|(text, _)| text),
+            _ => None,
+        };
+        let (Some(json), Some(format)) = (json, error.format) else {
+            return Err(error);
+        };
+        match foreign::read(&json, self.limits) {
+            Ok(Some(json)) => Ok(Outcome::Foreign(Foreign { json, format })),
+            Ok(None) => Err(error),
+            Err(reason) => Err(DecodeError { reason, ..error }),
+        }
+    }
+
     /// The format to read a body in that begins like `text`.
     fn choose(&self, text: &[u8], hint: Hint<'_>) -> Option<&'static Format> {
         if let Some(wanted) = self.format {
@@ -209,7 +264,7 @@ const FORMATS: &[Format] = &[
     Format {
         wire: WireFormat::Json,
         subtype: "json",
-        recognizes: |body| body.first() == Some(&b'{'),
+        recognizes: |body| matches!(body.first(), Some(b'{' | b'[')),
         read: Read::Text(json::read),
     },
     Format {

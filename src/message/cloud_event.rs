@@ -6,13 +6,14 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use time::format_description::well_known::Rfc3339;
 
 use super::Message;
 use crate::context::Document;
 use crate::trace::TraceContext;
 
-/// A message as a CloudEvent: its attributes, and the context document as its data.
+/// A message as a CloudEvent: its attributes, and the context document or another's JSON as its data.
 #[derive(Debug)]
 pub(crate) struct CloudEvent<'a> {
     /// The context attributes and extensions but for `datacontenttype`, in the order in which they are written.
@@ -26,6 +27,8 @@ pub(crate) struct CloudEvent<'a> {
 pub(crate) enum Data<'a> {
     /// A context document: JSON.
     Context(Document<'a>),
+    /// Somebody else's JSON.
+    Foreign(&'a RawValue),
     /// A body that could not be decoded, as it came.
     Bytes {
         /// Its media type, where its sender named one.
@@ -72,6 +75,7 @@ impl<'a> CloudEvent<'a> {
                 decoded,
                 is_flagged,
             } => Data::Context(decoded.document(*is_flagged)),
+            super::Content::Foreign(foreign) => Data::Foreign(&foreign.json),
             super::Content::Undecodable { .. } => Data::Bytes {
                 content_type: message.content_type(),
                 body: event.body.bytes(),
@@ -85,15 +89,17 @@ impl Data<'_> {
     /// The media type of the data.
     pub(crate) fn content_type(&self) -> &str {
         match self {
-            Self::Context(_) => "application/json",
+            Self::Context(_) | Self::Foreign(_) => "application/json",
             Self::Bytes { content_type, .. } => content_type.unwrap_or("application/octet-stream"),
         }
     }
 }
 
 fn kind(message: &Message) -> String {
-    let Some(context) = message.context() else {
-        return "dataverse-listener.undecodable".to_owned();
+    let context = match &message.content {
+        super::Content::Context { decoded, .. } => decoded.context(),
+        super::Content::Foreign(_) => return "dataverse-listener.foreign".to_owned(),
+        super::Content::Undecodable { .. } => return "dataverse-listener.undecodable".to_owned(),
     };
     format!(
         "com.microsoft.dataverse.{}.{}",
@@ -119,6 +125,7 @@ impl Serialize for CloudEvent<'_> {
         map.serialize_entry("datacontenttype", self.data.content_type())?;
         match &self.data {
             Data::Context(document) => map.serialize_entry("data", document)?,
+            Data::Foreign(json) => map.serialize_entry("data", json)?,
             Data::Bytes { body, .. } => {
                 map.serialize_entry("data_base64", &BASE64_STANDARD.encode(body))?;
             }
@@ -163,6 +170,16 @@ mod tests {
                 "data": null,
             })
         );
+    }
+
+    #[test]
+    fn the_event_of_somebody_else_carries_its_json() {
+        let shown = document(&samples::message(r#"[{"BusinessEventId":"x"}]"#));
+        assert_eq!(shown["type"], "dataverse-listener.foreign");
+        assert_eq!(shown["id"], "0-0-0");
+        assert_eq!(shown["data"], json!([{"BusinessEventId": "x"}]));
+        assert_eq!(shown["datacontenttype"], "application/json");
+        assert_eq!(shown.get("dataschema"), None);
     }
 
     #[test]

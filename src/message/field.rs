@@ -109,6 +109,9 @@ mod tests {
     fn a_field_is_read_or_absent() {
         let context = samples::context("Create", "account");
         let undecodable = samples::message("?");
+        let foreign = samples::message(r#"{"table":"x"}"#);
+        assert_eq!(field("format").unwrap()(&foreign).as_deref(), Some("json"));
+        assert_eq!(field("table").unwrap()(&foreign), None);
         for (name, of_context, of_undecodable) in [
             ("table", Some("account"), None),
             ("message", Some("Create"), None),

@@ -1,4 +1,4 @@
-//! What the sinks are given: an event's place in its hub, and the context in it or the reason why there is none.
+//! What the sinks are given: an event's place in its hub, and the context in it, another's JSON, or the reason why there is neither.
 
 mod cloud_event;
 mod field;
@@ -16,7 +16,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use time::format_description::well_known::Rfc3339;
 
 use crate::context::{Document, ExecutionContext, WireFormat};
-use crate::decoder::{Decoded, Decoder, Hint, Limits};
+use crate::decoder::{Decoded, Decoder, Foreign, Hint, Limits, Outcome};
 use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
 use crate::trace::TraceContext;
 
@@ -60,6 +60,8 @@ pub(crate) enum Content {
         /// True when Dataverse said that parts were left out for size.
         is_flagged: bool,
     },
+    /// Somebody else's event, as JSON.
+    Foreign(Foreign),
     /// Nothing that could be decoded. It is a message all the same.
     Undecodable {
         /// The format that the body seemed to have.
@@ -79,12 +81,13 @@ impl Message {
                 reason: reason.clone(),
             },
         };
-        let context = match &content {
+        let decoded = match &content {
             Content::Context { decoded, .. } => decoded.memory(),
+            Content::Foreign(foreign) => foreign.json.get().len(),
             Content::Undecodable { .. } => 0,
         };
         Self {
-            size: event.size() + context,
+            size: event.size() + decoded,
             source,
             event,
             content,
@@ -93,7 +96,7 @@ impl Message {
         }
     }
 
-    /// About how many bytes it takes: the event, and the context made of it.
+    /// About how many bytes it takes: the event, and what was made of it.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -102,7 +105,7 @@ impl Message {
     pub(crate) fn context(&self) -> Option<ExecutionContext<'_>> {
         match &self.content {
             Content::Context { decoded, .. } => Some(decoded.context()),
-            Content::Undecodable { .. } => None,
+            Content::Foreign(_) | Content::Undecodable { .. } => None,
         }
     }
 
@@ -113,7 +116,7 @@ impl Message {
                 decoded,
                 is_flagged,
             } => Some(decoded.document(*is_flagged)),
-            Content::Undecodable { .. } => None,
+            Content::Foreign(_) | Content::Undecodable { .. } => None,
         }
     }
 
@@ -121,6 +124,7 @@ impl Message {
     pub(crate) fn format(&self) -> Option<WireFormat> {
         match &self.content {
             Content::Context { decoded, .. } => Some(decoded.format),
+            Content::Foreign(foreign) => Some(foreign.format),
             Content::Undecodable { format, .. } => *format,
         }
     }
@@ -161,11 +165,12 @@ fn decode(body: &[u8], event: &Event, limits: Limits) -> Content {
         limits,
         format: None,
     };
-    match decoder.decode(body, hint) {
-        Ok(decoded) => Content::Context {
+    match decoder.read(body, hint) {
+        Ok(Outcome::Context(decoded)) => Content::Context {
             is_flagged: says_truncated(&event.properties),
             decoded: Box::new(decoded),
         },
+        Ok(Outcome::Foreign(foreign)) => Content::Foreign(foreign),
         Err(error) => Content::Undecodable {
             format: error.format,
             reason: error.to_string(),
@@ -232,6 +237,7 @@ impl Message {
             } => {
                 map.serialize_entry("context", &decoded.document(*is_flagged))?;
             }
+            Content::Foreign(foreign) => map.serialize_entry("foreign", &foreign.json)?,
             Content::Undecodable { format, reason } => {
                 map.serialize_entry(
                     "undecodable",

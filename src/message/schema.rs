@@ -6,10 +6,10 @@ pub(crate) const SCHEMA: &str = concat!(
 "$schema": "https://json-schema.org/draft/2020-12/schema",
 "$id": "urn:dataverse-listener:message",
 "title": "Message",
-"description": "One event of an event hub, with the Dataverse execution context in it or the reason why there is none.",
+"description": "One event of an event hub, with the Dataverse execution context in it, another sender's JSON, or the reason why there is neither.",
 "type": "object",
 "required": ["namespace", "event_hub", "consumer_group", "partition", "sequence_number", "offset", "enqueued_time", "properties"],
-"oneOf": [{"required": ["context"]}, {"required": ["undecodable"]}],
+"oneOf": [{"required": ["context"]}, {"required": ["foreign"]}, {"required": ["undecodable"]}],
 "additionalProperties": false,
 "properties": {
   "namespace": {"type": "string", "description": "The fully qualified Event Hubs namespace."},
@@ -46,6 +46,7 @@ pub(crate) const SCHEMA: &str = concat!(
     }
   },
   "context": {"$ref": "urn:dataverse-listener:context", "description": "The execution context."},
+  "foreign": {"type": ["object", "array"], "description": "Instead of a context: the JSON of an event that is none, as it came."},
   "undecodable": {
     "type": "object",
     "description": "Instead of a context: what came, and why it could not be decoded.",

@@ -6,11 +6,11 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::family::Family;
 use crate::context::WireFormat;
-use crate::dispatcher::Tally;
+use crate::dispatcher::{Outcome, Tally};
 
 static DECODED: Family = Family::of(
     "events_decoded",
-    "Events whose body was read, by its format, and whether a context came of it.",
+    "Events whose body was read, by its format, and by what came of it.",
 );
 static UNROUTED: Family = Family::of("events_unrouted", "Events that no route matched.");
 static DUPLICATE: Family = Family::of(
@@ -26,14 +26,22 @@ static UNDELIVERABLE: Family = Family::of(
 const NONE: [(&str, &str); 0] = [];
 
 pub(super) fn encode(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let decoded = tally.decoded().map(|(format, is_context, count)| {
+    let decoded = tally.decoded().map(|(format, outcome, count)| {
         let format = format.map_or("unknown", WireFormat::as_str);
-        let outcome = if is_context { "context" } else { "failure" };
+        let outcome = match outcome {
+            Outcome::Context => "context",
+            Outcome::Foreign => "foreign",
+            Outcome::Undecodable => "failure",
+        };
         ([("format", format), ("outcome", outcome)], count)
     });
-    // What has no format cannot have a context.
-    let decoded =
-        decoded.filter(|(labels, _)| *labels != [("format", "unknown"), ("outcome", "context")]);
+    // What has no format cannot have a context, and only JSON is taken from somebody else.
+    let decoded = decoded.filter(|([(_, format), (_, outcome)], _)| {
+        !matches!(
+            (*format, *outcome),
+            ("unknown", "context") | ("unknown" | "xml", "foreign")
+        )
+    });
     DECODED.counters(encoder, decoded)?;
     UNROUTED.counters(encoder, [(NONE, tally.unrouted())])?;
     DUPLICATE.counters(encoder, [(NONE, tally.duplicates())])?;

@@ -32,6 +32,7 @@ pub(crate) fn write_message(
             decoded,
             is_flagged,
         } => page.document(&decoded.document(*is_flagged), Some(event)),
+        Content::Foreign(foreign) => page.foreign(event, foreign.json.get()),
         Content::Undecodable { reason, .. } => page.undecodable(event, reason),
     };
     page.finish(written, output)
@@ -72,8 +73,8 @@ const KEPT_BY_PLATFORM: &[&str] = &[
     "versionnumber",
 ];
 
-/// At most that many characters of an undecodable body are shown.
-const PREVIEW: usize = 100;
+/// At most that many characters of a body are shown that is no context: as many as [`Quoted`] leaves.
+const PREVIEW: usize = 80;
 
 const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -257,6 +258,18 @@ impl Page {
         let body = event.body.bytes();
         write!(self.text, " {} bytes: {}", body.len(), Name(reason))?;
         self.place(event)?;
+        self.preview(body)
+    }
+
+    fn foreign(&mut self, event: &Event, json: &str) -> fmt::Result {
+        self.time(event.enqueued_time)?;
+        self.paint(YELLOW, "FOREIGN")?;
+        write!(self.text, " {} bytes of JSON", json.len())?;
+        self.place(event)?;
+        self.preview(json.as_bytes())
+    }
+
+    fn preview(&mut self, body: &[u8]) -> fmt::Result {
         if !body.is_empty() {
             let start = String::from_utf8_lossy(&body[..body.len().min(4 * PREVIEW)]);
             let preview: String = start.chars().take(PREVIEW).collect();

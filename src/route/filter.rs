@@ -30,6 +30,8 @@ pub(super) enum Condition {
     Property(String, Patterns),
     /// Whether the body could not be decoded.
     Undecodable(bool),
+    /// Whether the event is somebody else's.
+    Foreign(bool),
 }
 
 /// True where one of the texts passes the test.
@@ -87,6 +89,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ),
     ("truncated", Key::Fact(Condition::Truncated)),
     ("undecodable", Key::Fact(Condition::Undecodable)),
+    ("foreign", Key::Fact(Condition::Foreign)),
 ];
 
 /// Source: `Stage` and `Mode` of `Microsoft.Xrm.Sdk.IPluginExecutionContext` and `IExecutionContext`.
@@ -100,9 +103,9 @@ const MODES: &[(&str, i64)] = &[("sync", 0), ("async", 1)];
 
 impl Filter {
     /// True when `message` is what the filter asks for. What cannot be decoded is only where the filter
-    /// says `undecodable = true`.
+    /// says `undecodable = true`; the event of somebody else, where nothing is asked of a context.
     pub(crate) fn matches(&self, message: &Message) -> bool {
-        let is_undecodable = matches!(message.content, Content::Undecodable { .. });
+        let is_undecodable = is_undecodable(message);
         let hold = |conditions: &[Condition]| conditions.iter().all(|one| one.holds(message));
         (!is_undecodable || self.takes_undecodable())
             && hold(&self.all)
@@ -134,21 +137,34 @@ impl Condition {
                 let property = message.event.properties.get(name);
                 property.is_some_and(|value| is_property(value, patterns))
             }
-            Self::Undecodable(wanted) => context.is_none() == *wanted,
+            Self::Undecodable(wanted) => is_undecodable(message) == *wanted,
+            Self::Foreign(wanted) => matches!(message.content, Content::Foreign(_)) == *wanted,
         }
     }
 
-    /// True where it is about a context, so that it holds of nothing that cannot be decoded.
+    /// True where it is about a context, so that it holds of nothing else.
     pub(super) fn needs_context(&self) -> bool {
         match self {
-            Self::Said(..)
-            | Self::Number(..)
-            | Self::Attributes(_)
-            | Self::Truncated(_)
-            | Self::Undecodable(false) => true,
-            Self::Envelope(..) | Self::Property(..) | Self::Undecodable(true) => false,
+            Self::Said(..) | Self::Number(..) | Self::Attributes(_) | Self::Truncated(_) => true,
+            Self::Envelope(..) | Self::Property(..) | Self::Undecodable(_) | Self::Foreign(_) => {
+                false
+            }
         }
     }
+
+    /// True where it holds of nothing that cannot be decoded.
+    pub(super) fn needs_decoded(&self) -> bool {
+        self.needs_context() || matches!(self, Self::Undecodable(false) | Self::Foreign(true))
+    }
+
+    /// True where it holds of no event of somebody else.
+    pub(super) fn needs_own(&self) -> bool {
+        self.needs_context() || matches!(self, Self::Undecodable(true) | Self::Foreign(false))
+    }
+}
+
+fn is_undecodable(message: &Message) -> bool {
+    matches!(message.content, Content::Undecodable { .. })
 }
 
 /// The rows with columns that an operation was done to: one, or those of CreateMultiple and the like.
@@ -348,6 +364,9 @@ mod tests {
                 ("truncated=false", true),
                 ("truncated=true", false),
                 ("undecodable=false", true),
+                ("foreign=false", true),
+                ("foreign=true", false),
+                ("foreign!=true", true),
                 ("undecodable=true", false),
                 ("undecodable!=true", true),
                 ("message=Update,table=account,changed=name", true),
@@ -431,7 +450,7 @@ mod tests {
             let filter = of_toml(toml);
             for condition in &filter.all {
                 assert!(
-                    !condition.needs_context() || !condition.holds(&undecodable),
+                    !condition.needs_decoded() || !condition.holds(&undecodable),
                     "{toml}"
                 );
             }

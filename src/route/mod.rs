@@ -27,7 +27,7 @@ struct Route {
 /// Where goes what no route takes.
 #[derive(Debug, Clone, Copy)]
 struct Otherwise {
-    contexts: SinkSet,
+    decoded: SinkSet,
     /// None where only a dead-letter sink, or nobody, takes what cannot be decoded.
     undecodable: Option<SinkSet>,
 }
@@ -74,18 +74,18 @@ impl Routes {
         let default = routes.iter().find(|route| route.is_default);
         let otherwise = match default {
             Some(default) => {
-                let contexts = named(&default.sinks);
+                let decoded = named(&default.sinks);
                 Otherwise {
-                    contexts,
-                    undecodable: default.filter.takes_undecodable().then_some(contexts),
+                    decoded,
+                    undecodable: default.filter.takes_undecodable().then_some(decoded),
                 }
             }
             None if routes.is_empty() => Otherwise {
-                contexts: all,
+                decoded: all,
                 undecodable: dead_letter.is_none().then_some(all),
             },
             None => Otherwise {
-                contexts: SinkSet::default(),
+                decoded: SinkSet::default(),
                 undecodable: None,
             },
         };
@@ -115,7 +115,7 @@ impl Routes {
             return Routed::Sinks(sinks);
         }
         let otherwise = match message.content {
-            Content::Context { .. } => Some(self.otherwise.contexts),
+            Content::Context { .. } | Content::Foreign(_) => Some(self.otherwise.decoded),
             Content::Undecodable { .. } => self.otherwise.undecodable,
         };
         match otherwise {
@@ -250,6 +250,28 @@ mod tests {
             Routed::Undeliverable,
             "it did not say undecodable = true"
         );
+    }
+
+    #[test]
+    fn the_event_of_somebody_else_goes_where_nothing_of_a_context_is_asked_for() {
+        let foreign = samples::message(r#"{"BusinessEventId":"x"}"#);
+        let update = samples::context("Update", "account");
+        for (table, of_foreign, of_update) in [
+            ("foreign = true\nsinks = \"a\"", &[0][..], &[1][..]),
+            ("foreign = false\nsinks = \"a\"", &[1], &[0]),
+            ("undecodable = false\nsinks = \"a\"", &[0], &[0]),
+            ("format = \"json\"\nsinks = \"a\"", &[0], &[0]),
+            ("message = \"*\"\nsinks = \"a\"", &[1], &[0]),
+            ("truncated = true\nsinks = \"a\"", &[1], &[0]),
+            ("not = { table = \"contact\" }\nsinks = \"a\"", &[0], &[0]),
+            ("not = { foreign = true }\nsinks = \"a\"", &[1], &[0]),
+            ("undecodable = true\nsinks = \"a\"", &[1], &[1]),
+        ] {
+            let routes = routes(&[table, "default = true\nsinks = \"b\""], None);
+            check(&routes, &foreign, of_foreign);
+            check(&routes, &update, of_update);
+        }
+        check(&routes(&[], Some("dead")), &foreign, &[0, 1]);
     }
 
     #[test]

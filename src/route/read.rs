@@ -56,7 +56,7 @@ impl Config {
                     "holds no key, so that nothing would match; leave it out",
                 );
             }
-            judge_undecodable(&group, &mut not);
+            judge(&group, &mut not);
             if let [Condition::Undecodable(false)] = group[..] {
                 not.mistake(
                     "undecodable",
@@ -66,7 +66,7 @@ impl Config {
             filter.none.push(group);
             mistakes.extend(not.finish());
         }
-        judge_undecodable(&filter.all, &mut settings);
+        judge(&filter.all, &mut settings);
         let has_more = filter.all.len() > usize::from(filter.takes_undecodable());
         if is_default && (has_more || !filter.none.is_empty()) {
             settings.mistake(
@@ -157,21 +157,34 @@ fn entries(
 }
 
 /// Notes a mistake where the conditions together hold of no event that there can be.
-fn judge_undecodable(conditions: &[Condition], settings: &mut Settings) {
-    if is_contradiction(conditions) {
-        settings.mistake("undecodable", CONTRADICTION);
+fn judge(conditions: &[Condition], settings: &mut Settings) {
+    if let Some((key, reason)) = contradiction(conditions) {
+        settings.mistake(key, reason);
     }
 }
 
-/// True where what cannot be decoded is asked for, and something of its context as well.
-fn is_contradiction(conditions: &[Condition]) -> bool {
-    let mut all = conditions.iter();
-    all.any(|condition| matches!(condition, Condition::Undecodable(true)))
-        && conditions.iter().any(Condition::needs_context)
+/// The key that asks for what is no context, where something of a context is asked for as well, and what is
+/// wrong with that.
+fn contradiction(conditions: &[Condition]) -> Option<(&'static str, &'static str)> {
+    let asks = |wanted: fn(&Condition) -> bool, refused: fn(&Condition) -> bool| {
+        conditions.iter().any(wanted) && conditions.iter().any(refused)
+    };
+    if asks(
+        |one| matches!(one, Condition::Undecodable(true)),
+        Condition::needs_decoded,
+    ) {
+        return Some(("undecodable", UNDECODABLE_AND_MORE));
+    }
+    asks(
+        |one| matches!(one, Condition::Foreign(true)),
+        Condition::needs_own,
+    )
+    .then_some(("foreign", FOREIGN_AND_MORE))
 }
 
 const NONE: &str = "names none, so that nothing matches; leave it out for any";
-const CONTRADICTION: &str = "true takes what cannot be decoded, and of that only format, partition and property are known; use the other keys in a route of their own";
+const FOREIGN_AND_MORE: &str = "true takes events that are no execution contexts, and of those only format, partition and property are known; use the other keys in a route of their own";
+const UNDECODABLE_AND_MORE: &str = "true takes what cannot be decoded, and of that only format, partition and property are known; use the other keys in a route of their own";
 
 fn patterns(words: &[String]) -> Result<Patterns, String> {
     match words {
@@ -252,6 +265,7 @@ impl Filter {
                 (Condition::Undecodable(wanted), true) => {
                     filter.all.push(Condition::Undecodable(!wanted));
                 }
+                (Condition::Foreign(wanted), true) => filter.all.push(Condition::Foreign(!wanted)),
                 (Condition::Attributes(of_one_row), false) => attributes.extend(of_one_row),
                 (condition, false) => filter.all.push(condition),
                 (condition, true) => filter.none.push(vec![condition]),
@@ -260,8 +274,8 @@ impl Filter {
         if !attributes.is_empty() {
             filter.all.push(Condition::Attributes(attributes));
         }
-        if is_contradiction(&filter.all) {
-            return Err(format!("undecodable={CONTRADICTION}"));
+        if let Some((key, reason)) = contradiction(&filter.all) {
+            return Err(format!("{key}={reason}"));
         }
         Ok(filter)
     }
@@ -378,6 +392,10 @@ mod tests {
                 "route[0].undecodable: true takes what cannot be decoded, and of that only format, partition and property are known; use the other keys in a route of their own",
             ),
             (
+                "foreign = true\nmessage = \"Update\"\nsinks = \"a\"",
+                "route[0].foreign: true takes events that are no execution contexts, and of those only format, partition and property are known; use the other keys in a route of their own",
+            ),
+            (
                 "not = { undecodable = false }\nsinks = \"a\"",
                 "route[0].not.undecodable: takes nothing that can be decoded, and alone no event at all; write undecodable = true outside of not",
             ),
@@ -387,7 +405,7 @@ mod tests {
             ),
             (
                 "not = { not = { table = \"x\" }, table = \"y\" }\nsinks = \"a\"",
-                "route[0].not.not: unknown key; the keys here are message, table, stage, mode, depth, organization, user, changed, format, partition, truncated, undecodable, attribute, property",
+                "route[0].not.not: unknown key; the keys here are message, table, stage, mode, depth, organization, user, changed, format, partition, truncated, undecodable, foreign, attribute, property",
             ),
             (
                 "default = true\ntable = \"x\"\nsinks = []",

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::delivery::{DeadLetter, Delivery};
 use crate::context::WireFormat;
-use crate::message::Message;
+use crate::message::{Content, Message};
 
 /// What of a message a sink is given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +30,11 @@ pub(crate) enum BodyError {
     /// There is no context in it.
     #[error("the event could not be decoded, and the sink takes contexts")]
     NoContext,
+    /// It is somebody else's event.
+    #[error(
+        "the event is no execution context, and the sink takes contexts; a route with foreign = false keeps such events away"
+    )]
+    Foreign,
     /// It could not be written as JSON.
     #[error("the event cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -57,7 +62,10 @@ impl Body {
             (_, Some(dead)) => serde_json::to_writer(text, &DeadDocument { message, dead })?,
             (Self::Message, _) => serde_json::to_writer(text, message)?,
             (Self::Context, _) => {
-                let document = message.document().ok_or(BodyError::NoContext)?;
+                let document = message.document().ok_or(match message.content {
+                    Content::Foreign(_) => BodyError::Foreign,
+                    _ => BodyError::NoContext,
+                })?;
                 serde_json::to_writer(text, &document)?;
             }
             (Self::Original, _) => text.extend_from_slice(message.event.body.bytes()),

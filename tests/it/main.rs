@@ -40,6 +40,9 @@ mod failures;
 /// The sink `file`: completeness, order, full disks, crashes.
 #[cfg(feature = "emulator")]
 mod file;
+/// Events of others in the hub, and bodies that cost more than is taken.
+#[cfg(feature = "emulator")]
+mod foreign;
 /// The hub or the daemon is stopped in the middle of its work, and goes on later.
 #[cfg(feature = "emulator")]
 mod frozen;

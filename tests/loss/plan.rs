@@ -60,11 +60,13 @@ impl Plan {
         let Planned { row, kind, .. } = self.event(number);
         let operation = operation_id(number);
         match kind {
-            // Torn off, or whole and no context.
+            // Torn off, or whole and damaged.
             Kind::Undecodable if number.is_multiple_of(2) => {
                 format!("{{\"OperationId\":\"{operation}\",\"MessageName\":\"Upd")
             }
-            Kind::Undecodable => format!("{{\"OperationId\":\"{operation}\"}}"),
+            Kind::Undecodable => format!(
+                "{{\"OperationId\":\"{operation}\",\"InputParameters\":[],\"ParentContext\":null}}"
+            ),
             Kind::Wanted | Kind::Refused => context(number, row),
         }
     }

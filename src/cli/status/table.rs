@@ -142,6 +142,7 @@ fn totals(status: &Status) -> String {
     let totals = &status.totals;
     let counts = [
         (totals.received, "received"),
+        (totals.foreign, "foreign"),
         (totals.undecodable, "undecodable"),
         (totals.unrouted, "unrouted"),
         (totals.duplicates, "duplicates"),

@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::message::Content;
 use crate::sink::body::{Body, BodyError};
 use crate::sink::delivery::Delivery;
 
@@ -29,12 +30,12 @@ const WRAPPER: &[u8] = b"{\"original";
 /// True when the body as it came is a JSON document on one line, which is not taken for a wrapped one.
 fn is_line(delivery: &Delivery, original: &[u8]) -> bool {
     let message = delivery.message();
-    let is_json = message.context().is_some()
+    let is_json = !matches!(message.content, Content::Undecodable { .. })
         && message
             .format()
             .is_some_and(|format| format.as_str() == "json");
     is_json
-        && original.starts_with(b"{")
+        && matches!(original.first(), Some(b'{' | b'['))
         && !original.starts_with(WRAPPER)
         && original.iter().all(|byte| *byte >= b' ')
         && str::from_utf8(original).is_ok()
@@ -100,6 +101,8 @@ mod tests {
         // Spaces, unusual escapes and big numbers stay what they are.
         let odd = r#"{ "MessageName" : "Cr\u0065ate", "InputParameters" : [ ], "Depth": 1.0e0 }"#;
         check(odd.as_bytes(), odd);
+        let foreign = r#"[ {"BusinessEventId": "x"} ]"#;
+        check(foreign.as_bytes(), foreign);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) fn binary(delivery: &Delivery) -> Result<Content, Unfit> {
     let content_type = media_type(event.data.content_type());
     let body = match &event.data {
         Data::Context(document) => serde_json::to_vec(document).map_err(BodyError::from)?,
+        Data::Foreign(json) => json.get().as_bytes().to_vec(),
         Data::Bytes { body, .. } => body.to_vec(),
     };
     let mut content = Content::new(content_type, body);

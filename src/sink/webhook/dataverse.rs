@@ -34,10 +34,19 @@ const CLAIM: &str = "http://schemas.microsoft.com/xrm/2011/Claims/Organization";
 /// When it is no context, or one in another format: what Dataverse would have written as JSON cannot be told
 /// from it.
 pub(super) fn content(message: &Message) -> Result<Content, Unfit> {
-    let Said::Context { decoded, .. } = &message.content else {
-        return Err(Unfit(
-            "the event could not be decoded, and mode = \"dataverse\" sends contexts".to_owned(),
-        ));
+    let decoded = match &message.content {
+        Said::Context { decoded, .. } => decoded,
+        Said::Foreign(_) => {
+            return Err(Unfit(
+                "the event is no execution context, and mode = \"dataverse\" sends contexts; a route with foreign = false keeps such events away".to_owned(),
+            ));
+        }
+        Said::Undecodable { .. } => {
+            return Err(Unfit(
+                "the event could not be decoded, and mode = \"dataverse\" sends contexts"
+                    .to_owned(),
+            ));
+        }
     };
     let other = match decoded.format {
         WireFormat::Json => None,

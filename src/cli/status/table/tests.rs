@@ -38,7 +38,7 @@ fn status() -> Status {
         "phase": "running", "live": true, "ready": false, "behind": null,
         "partitions": [partition("a", "0"), partition("a", "1"), lost],
         "sinks": [sink],
-        "totals": {"received": 1_234_567, "undecodable": 1, "unrouted": 2, "duplicates": 3,
+        "totals": {"received": 1_234_567, "foreign": 6, "undecodable": 1, "unrouted": 2, "duplicates": 3,
                    "dead_lettered": 4, "skipped": 5},
         "something_new": true,
     });
@@ -61,7 +61,7 @@ PARTITION  BEHIND  OLDEST  RECEIVED  COMPLETED       LAST  PROGRESS  LINK       
 SINK  TYPE     STATE    DELIVERED  WAITING                BYTES  FAILED  RETRIED  DEAD LETTERS  SKIPPED  LAST FAILURE
 crm   webhook  probing  1,234,000      567  1.2 MiB of 32.0 MiB      12       11             1        0  2.0 s ago: the server answered 503
 
-1,234,567 received, 1 undecodable, 2 unrouted, 3 duplicates, 4 dead letters, 5 skipped
+1,234,567 received, 6 foreign, 1 undecodable, 2 unrouted, 3 duplicates, 4 dead letters, 5 skipped
 "#;
     let shown = tables(&status());
     assert_eq!(shown, expected, "\n{shown}");
