@@ -8,7 +8,9 @@
 mod binary;
 mod contract;
 mod date;
+mod draft;
 mod elements;
+mod encoding;
 mod foreign;
 mod json;
 mod limits;
@@ -22,17 +24,9 @@ use serde_json::value::RawValue;
 
 pub use limits::Limits;
 
-use crate::context::{
-    Document, ExecutionContext, Name, Names, Note, Slot, Span, Tape, TypeAt, WireFormat, Writer,
-};
-use contract::{CONTEXT, Contract};
-
-/// How many notes are kept: a body of repeated keys must not grow without end.
-const MAX_NOTES: usize = 20;
-
-/// How many bytes of a path and how many characters of a key a note shows: both are the sender's.
-const MAX_NOTE_PATH: usize = 512;
-const MAX_NOTE_NAME: usize = 64;
+use self::draft::{Draft, Fault, Notes};
+use self::encoding::Text;
+use crate::context::{Document, ExecutionContext, Note, Tape, WireFormat};
 
 /// What came with a body and may name its format.
 #[derive(Debug, Clone, Copy, Default)]
@@ -192,10 +186,11 @@ impl Decoder {
     /// Where the body is in none of the formats, is damaged, exceeds a limit, or is no execution context.
     /// What is only unexpected is kept, with a note where the document cannot show it.
     pub fn decode(&self, body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
-        let text = trimmed(body);
-        match self.choose(text, hint) {
-            Some(format) => format.decode(body, self.limits),
-            None => Err(unknown(body, text)),
+        // More than that is not looked at.
+        let text = Text::new(&body[..body.len().min(self.limits.size)]);
+        match self.choose(text.beginning(), hint) {
+            Some(format) => format.decode(body, &text, self.limits),
+            None => Err(unknown(&text)),
         }
     }
 
@@ -209,22 +204,28 @@ impl Decoder {
             Ok(decoded) => return Ok(Outcome::Context(decoded)),
             Err(error) => error,
         };
-        let json = match error.format {
-            _ if self.limits.size(body.len()).is_err() => None,
-            Some(WireFormat::Json) => text(without_mark(body)).ok().map(elements::Text::from),
-            Some(WireFormat::Binary) => binary::string(trimmed(body), self.limits)
-                .ok()
-                .flatten()
-                .map(|(text, _)| text),
-            _ => None,
-        };
-        let (Some(json), Some(format)) = (json, error.format) else {
+        let Some(format) = error
+            .format
+            .filter(|_| self.limits.size(body.len()).is_ok())
+        else {
             return Err(error);
         };
-        match foreign::read(&json, self.limits) {
-            Ok(Some(json)) => Ok(Outcome::Foreign(Foreign { json, format })),
-            Ok(None) => Err(error),
-            Err(reason) => Err(DecodeError { reason, ..error }),
+        let read = match format {
+            WireFormat::Json => Text::new(body).read().ok().map(|text| {
+                let text = text.trim_end_matches(is_padding);
+                foreign::read(text, self.limits)
+            }),
+            WireFormat::Binary => {
+                let string = binary::string(without_mark(body).trim_ascii_start(), self.limits);
+                let string = string.ok().flatten();
+                string.map(|(text, _)| foreign::read(&text, self.limits))
+            }
+            WireFormat::Xml => None,
+        };
+        match read {
+            Some(Ok(Some(json))) => Ok(Outcome::Foreign(Foreign { json, format })),
+            Some(Err(reason)) => Err(DecodeError { reason, ..error }),
+            Some(Ok(None)) | None => Err(error),
         }
     }
 
@@ -288,72 +289,67 @@ impl Format {
         subtype.eq_ignore_ascii_case(self.subtype)
     }
 
-    fn recognizes(&self, text: &[u8]) -> bool {
-        (self.recognizes)(text)
+    fn recognizes(&self, beginning: &[u8]) -> bool {
+        (self.recognizes)(beginning)
     }
 
-    fn decode(&self, body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
-        let meaningful = match self.read {
-            Read::Text(_) => without_mark(body),
-            Read::Bytes(_) => trimmed(body),
-        };
-        let base = body.len() - meaningful.len();
-        let allowed = limits.size(body.len());
-        let draft = allowed.map(|()| Draft::new(body.len(), limits));
-        let decoded = draft
-            .map_err(|reason| Fault::new(0, reason))
-            .and_then(|mut draft| {
-                match self.read {
-                    Read::Text(read) => read(text(meaningful)?, &mut draft)?,
-                    Read::Bytes(read) => read(meaningful, &mut draft)?,
-                }
-                draft.finish(self.wire)
-            });
-        decoded.map_err(|fault| {
-            let (offset, reason) = fault.into_parts();
-            DecodeError {
-                format: Some(self.wire),
-                at: match self.read {
-                    Read::Text(_) => Position::new(body, base + offset),
-                    Read::Bytes(_) => Position::Byte(1 + base + offset),
-                },
-                reason,
+    /// Reads a body, which is also given as text.
+    fn decode(&self, body: &[u8], text: &Text<'_>, limits: Limits) -> Result<Decoded, DecodeError> {
+        let bytes = without_mark(body).trim_ascii_start();
+        let read = || {
+            let allowed = limits.size(body.len());
+            allowed.map_err(|reason| Fault::new(0, reason))?;
+            let mut draft = Draft::new(body.len(), limits);
+            match self.read {
+                // Relays end bodies with padding.
+                Read::Text(read) => read(text.read()?.trim_end_matches(is_padding), &mut draft)?,
+                Read::Bytes(read) => read(bytes, &mut draft)?,
             }
-        })
+            draft.finish()
+        };
+        match read() {
+            Ok((tape, notes)) => Ok(Decoded {
+                tape,
+                format: self.wire,
+                notes,
+            }),
+            Err(fault) => {
+                let (offset, reason) = fault.into_parts();
+                Err(DecodeError {
+                    format: Some(self.wire),
+                    at: match self.read {
+                        Read::Text(_) => Position::new(text.bytes(), offset),
+                        Read::Bytes(_) => Position::Byte(1 + body.len() - bytes.len() + offset),
+                    },
+                    reason,
+                })
+            }
+        }
     }
-}
-
-/// A body as text, without the padding at its end.
-fn text(body: &[u8]) -> Result<&str, Fault> {
-    let text =
-        str::from_utf8(body).map_err(|cause| Fault::new(cause.valid_up_to(), "not UTF-8"))?;
-    Ok(text.trim_end_matches(is_padding))
 }
 
 /// Reads a context that another format holds as a string; an error says what is wrong with it.
-fn read_string(body: &str, draft: &mut Draft) -> Result<(), Cow<'static, str>> {
-    let meaningful = without_mark(body.as_bytes());
+fn read_string(text: &str, draft: &mut Draft) -> Result<(), Cow<'static, str>> {
+    let body = Text::of_string(text);
     let mut formats = FORMATS.iter();
     let format = formats.find_map(|format| match format.read {
-        Read::Text(read) if format.recognizes(meaningful.trim_ascii_start()) => {
-            Some((format.wire, read))
-        }
+        Read::Text(read) if format.recognizes(body.beginning()) => Some((format.wire, read)),
         _ => None,
     });
     let Some((wire, read)) = format else {
         return Err("the string in it is neither JSON nor XML".into());
     };
-    let read = text(meaningful).and_then(|text| read(text, draft));
-    read.map_err(|fault| {
+    let text = body.read().map(|text| text.trim_end_matches(is_padding));
+    text.and_then(|text| read(text, draft)).map_err(|fault| {
         let (offset, reason) = fault.into_parts();
-        let base = body.len() - meaningful.len();
-        let at = Position::new(body.as_bytes(), base + offset);
+        let at = Position::new(body.bytes(), offset);
         format!("in the string that it holds, {wire} at {at}: {reason}").into()
     })
 }
 
-fn unknown(body: &[u8], text: &[u8]) -> DecodeError {
-    let reason = match text.first() {
+fn unknown(text: &Text<'_>) -> DecodeError {
+    let beginning = text.beginning();
+    let reason = match beginning.first() {
         None => "the body is empty".into(),
         Some(first) => {
             format!("the body begins with 0x{first:02x}, as neither JSON nor XML does").into()
@@ -361,14 +357,9 @@ fn unknown(body: &[u8], text: &[u8]) -> DecodeError {
     };
     DecodeError {
         format: None,
-        at: Position::new(body, body.len() - text.len()),
+        at: Position::new(text.bytes(), text.bytes().len() - beginning.len()),
         reason,
     }
-}
-
-/// A body from its first meaningful byte on.
-fn trimmed(body: &[u8]) -> &[u8] {
-    without_mark(body).trim_ascii_start()
 }
 
 fn without_mark(body: &[u8]) -> &[u8] {
@@ -378,185 +369,6 @@ fn without_mark(body: &[u8]) -> &[u8] {
 /// Relays end bodies with line breaks or, from C, with zeros.
 fn is_padding(end: char) -> bool {
     end.is_ascii_whitespace() || end == '\0'
-}
-
-/// What stops a reader, with the offset into the body. In a box: it is rare, and every step of a reader hands a
-/// result on.
-#[derive(Debug)]
-struct Fault(Box<(usize, Cow<'static, str>)>);
-
-impl Fault {
-    fn new(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new((offset, reason.into())))
-    }
-
-    fn into_parts(self) -> (usize, Cow<'static, str>) {
-        *self.0
-    }
-}
-
-/// What is being made of a body.
-#[derive(Debug)]
-struct Draft {
-    values: Writer,
-    notes: Notes,
-    limits: Limits,
-}
-
-impl Draft {
-    fn new(body: usize, limits: Limits) -> Self {
-        Self {
-            values: Writer::new(body, limits.attributes.saturating_add(1), limits.expansion),
-            notes: Notes::default(),
-            limits,
-        }
-    }
-
-    /// Begins anew.
-    fn clear(&mut self) {
-        self.values.clear();
-        self.notes = Notes::default();
-    }
-
-    fn finish(self, format: WireFormat) -> Result<Decoded, Fault> {
-        let tape = self.values.finish();
-        let fault = |reason: &'static str| Fault::new(0, reason);
-        if !tape.is_context() {
-            return Err(fault("no execution context: the body names another type"));
-        }
-        let members = ExecutionContext::of(&tape).members();
-        if members.get("MessageName").is_none() {
-            return Err(fault("no execution context: MessageName is missing"));
-        }
-        Ok(Decoded {
-            tape,
-            format,
-            notes: self.notes.list,
-        })
-    }
-
-    /// Ends the bag at `at`, whose keys are `names`.
-    fn close_bag(&mut self, at: usize, count: usize, names: &Names) {
-        let count = self.unrepeated(at, count, names, "key");
-        self.values.close(at, count, Slot::Bag);
-    }
-
-    /// Ends the complex value at `at`, whose members are `names`.
-    fn close_members(
-        &mut self,
-        at: usize,
-        count: usize,
-        names: &Names,
-        contract: Option<&'static Contract>,
-        sent_type: Option<TypeAt>,
-    ) {
-        let count = self.unrepeated(at, count, names, "member");
-        let is_context = contract.is_some_and(|contract| std::ptr::eq(contract, &CONTEXT));
-        if is_context {
-            return self.values.close(at, count, Slot::Context);
-        }
-        let type_at = sent_type.or_else(|| {
-            let contract = contract.filter(|contract| !contract.name.is_empty())?;
-            Some(self.values.known_type(contract.name))
-        });
-        self.values
-            .close(at, count, |extent| Slot::Object(type_at, extent));
-    }
-
-    fn unrepeated(&mut self, at: usize, count: usize, names: &Names, kind: &str) -> usize {
-        if !names.is_repeated() {
-            return count;
-        }
-        let notes = &mut self.notes;
-        self.values.keep_last(at, |name| notes.repeated(kind, name))
-    }
-
-    /// Makes a bag of the array at `at`, which was declared as `object`, where its items are pairs.
-    /// True where it was one.
-    fn pair_up(&mut self, at: usize) -> bool {
-        let is_bag = self.values.pair_up(at);
-        if is_bag {
-            let notes = &mut self.notes;
-            let count = self.values.keep_last(at, |key| notes.repeated("key", key));
-            self.values.close(at, count, Slot::Bag);
-        }
-        is_bag
-    }
-
-    /// Says that the notes after the first `count` lie under the key `key`.
-    fn notes_within(&mut self, count: usize, key: Span) {
-        if self.notes.count() > count {
-            self.notes.within(count, self.values.shown(key));
-        }
-    }
-
-    /// Says that the notes after the first `count` lie in the member `name`.
-    fn notes_within_name(&mut self, count: usize, name: Name) {
-        match name {
-            Name::Known(name) => self.notes.within(count, name),
-            Name::Sent(name) => self.notes_within(count, name),
-        }
-    }
-}
-
-/// The notes on one body. A path grows on the way out, so that it costs nothing while there is nothing
-/// to say.
-#[derive(Debug, Default)]
-struct Notes {
-    list: Vec<Note>,
-}
-
-impl Notes {
-    fn count(&self) -> usize {
-        self.list.len()
-    }
-
-    fn add(&mut self, text: impl Into<String>) {
-        if self.list.len() < MAX_NOTES {
-            self.list.push(Note {
-                path: String::new(),
-                text: text.into(),
-            });
-        }
-    }
-
-    fn repeated(&mut self, kind: &str, name: &str) {
-        let name = shortened(name);
-        self.add(format!(
-            "the {kind} {name:?} came again, the last value is kept"
-        ));
-    }
-
-    /// Says that the notes after the first `count` lie in the item `place`.
-    fn within_item(&mut self, count: usize, place: usize) {
-        if self.list.len() > count {
-            self.within(count, &format!("[{place}]"));
-        }
-    }
-
-    /// Says that the notes after the first `count` lie in the member, key or item `name`.
-    fn within(&mut self, count: usize, name: &str) {
-        if self.list.len() == count {
-            return;
-        }
-        for note in self.list.iter_mut().skip(count) {
-            let separator = match note.path.as_bytes().first() {
-                None | Some(b'[') => "",
-                Some(_) => ".",
-            };
-            if note.path.len() < MAX_NOTE_PATH {
-                note.path = format!("{}{separator}{}", shortened(name), note.path);
-            }
-        }
-    }
-}
-
-fn shortened(name: &str) -> &str {
-    let end = name
-        .char_indices()
-        .nth(MAX_NOTE_NAME)
-        .map_or(name.len(), |(at, _)| at);
-    &name[..end]
 }
 
 #[cfg(test)]

@@ -265,7 +265,7 @@ fn of_repeated_keys_and_members_the_last_is_kept_and_a_note_says_so() {
         r#","SharedVariables":[{}]"#,
         [r#"{"key":"a","value":1}"#; 1000].join(",")
     ));
-    assert_eq!(decoded(&many).notes.len(), MAX_NOTES);
+    assert_eq!(decoded(&many).notes.len(), draft::MAX_NOTES);
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! What is being made of a body while it is read: values and notes.
+
+use std::borrow::Cow;
+
+use super::contract::{CONTEXT, Contract};
+use super::limits::Limits;
+use crate::context::{ExecutionContext, Name, Names, Note, Slot, Span, Tape, TypeAt, Writer};
+
+/// How many notes are kept: a body of repeated keys must not grow without end.
+pub(super) const MAX_NOTES: usize = 20;
+
+/// How many bytes of a path and how many characters of a key a note shows: both are the sender's.
+const MAX_NOTE_PATH: usize = 512;
+const MAX_NOTE_NAME: usize = 64;
+
+/// What stops a reader, with the offset into the body. In a box: it is rare, and every step of a reader hands a
+/// result on.
+#[derive(Debug)]
+pub(super) struct Fault(Box<(usize, Cow<'static, str>)>);
+
+impl Fault {
+    pub(super) fn new(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new((offset, reason.into())))
+    }
+
+    pub(super) fn into_parts(self) -> (usize, Cow<'static, str>) {
+        *self.0
+    }
+}
+
+/// What is being made of a body.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) values: Writer,
+    pub(super) notes: Notes,
+    pub(super) limits: Limits,
+}
+
+impl Draft {
+    pub(super) fn new(body: usize, limits: Limits) -> Self {
+        Self {
+            values: Writer::new(body, limits.attributes.saturating_add(1), limits.expansion),
+            notes: Notes::default(),
+            limits,
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.notes = Notes::default();
+    }
+
+    /// The values of a context and the notes on them; a fault where it is none.
+    pub(super) fn finish(self) -> Result<(Tape, Vec<Note>), Fault> {
+        let tape = self.values.finish();
+        if !tape.is_context() {
+            let reason = "no execution context: the body names another type";
+            return Err(Fault::new(0, reason));
+        }
+        let members = ExecutionContext::of(&tape).members();
+        if members.get("MessageName").is_none() {
+            let reason = "no execution context: MessageName is missing";
+            return Err(Fault::new(0, reason));
+        }
+        Ok((tape, self.notes.list))
+    }
+
+    /// Ends the bag at `at`, whose keys are `names`.
+    pub(super) fn close_bag(&mut self, at: usize, count: usize, names: &Names) {
+        let count = self.unrepeated(at, count, names, "key");
+        self.values.close(at, count, Slot::Bag);
+    }
+
+    /// Ends the complex value at `at`, whose members are `names`.
+    pub(super) fn close_members(
+        &mut self,
+        at: usize,
+        count: usize,
+        names: &Names,
+        contract: Option<&'static Contract>,
+        sent_type: Option<TypeAt>,
+    ) {
+        let count = self.unrepeated(at, count, names, "member");
+        let is_context = contract.is_some_and(|contract| std::ptr::eq(contract, &CONTEXT));
+        if is_context {
+            return self.values.close(at, count, Slot::Context);
+        }
+        let type_at = sent_type.or_else(|| {
+            let contract = contract.filter(|contract| !contract.name.is_empty())?;
+            Some(self.values.known_type(contract.name))
+        });
+        self.values
+            .close(at, count, |extent| Slot::Object(type_at, extent));
+    }
+
+    fn unrepeated(&mut self, at: usize, count: usize, names: &Names, kind: &str) -> usize {
+        if !names.is_repeated() {
+            return count;
+        }
+        let notes = &mut self.notes;
+        self.values.keep_last(at, |name| notes.repeated(kind, name))
+    }
+
+    /// Makes a bag of the array at `at`, which was declared as `object`, where its items are pairs.
+    /// True where it was one.
+    pub(super) fn pair_up(&mut self, at: usize) -> bool {
+        let is_bag = self.values.pair_up(at);
+        if is_bag {
+            let notes = &mut self.notes;
+            let count = self.values.keep_last(at, |key| notes.repeated("key", key));
+            self.values.close(at, count, Slot::Bag);
+        }
+        is_bag
+    }
+
+    /// Says that the notes after the first `count` lie under the key `key`.
+    pub(super) fn notes_within(&mut self, count: usize, key: Span) {
+        if self.notes.count() > count {
+            self.notes.within(count, self.values.shown(key));
+        }
+    }
+
+    /// Says that the notes after the first `count` lie in the member `name`.
+    pub(super) fn notes_within_name(&mut self, count: usize, name: Name) {
+        match name {
+            Name::Known(name) => self.notes.within(count, name),
+            Name::Sent(name) => self.notes_within(count, name),
+        }
+    }
+}
+
+/// The notes on one body. A path grows on the way out, so that it costs nothing while there is nothing
+/// to say.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    list: Vec<Note>,
+}
+
+impl Notes {
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn add(&mut self, text: impl Into<String>) {
+        if self.list.len() < MAX_NOTES {
+            self.list.push(Note {
+                path: String::new(),
+                text: text.into(),
+            });
+        }
+    }
+
+    pub(super) fn repeated(&mut self, kind: &str, name: &str) {
+        let name = shortened(name);
+        self.add(format!(
+            "the {kind} {name:?} came again, the last value is kept"
+        ));
+    }
+
+    /// Says that the notes after the first `count` lie in the item `place`.
+    pub(super) fn within_item(&mut self, count: usize, place: usize) {
+        if self.list.len() > count {
+            self.within(count, &format!("[{place}]"));
+        }
+    }
+
+    /// Says that the notes after the first `count` lie in the member, key or item `name`.
+    pub(super) fn within(&mut self, count: usize, name: &str) {
+        if self.list.len() == count {
+            return;
+        }
+        for note in self.list.iter_mut().skip(count) {
+            let separator = match note.path.as_bytes().first() {
+                None | Some(b'[') => "",
+                Some(_) => ".",
+            };
+            if note.path.len() < MAX_NOTE_PATH {
+                note.path = format!("{}{separator}{}", shortened(name), note.path);
+            }
+        }
+    }
+}
+
+pub(super) fn shortened(name: &str) -> &str {
+    let end = name
+        .char_indices()
+        .nth(MAX_NOTE_NAME)
+        .map_or(name.len(), |(at, _)| at);
+    &name[..end]
+}
