@@ -13,7 +13,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CONTEXTS = os.path.join(ROOT, "tests", "data", "contexts")
+CORPUS = os.path.join(ROOT, "tests", "data", "corpus")
 PARTITIONS = 4
 PATIENCE = 600
 

@@ -1,7 +1,7 @@
 //! The decoder of .NET's binary format with anything for a body: it must neither panic, nor spin, nor grow.
 //!
-//!     cargo +nightly fuzz run binary fuzz/corpus/binary tests/data/binary
-//!     cargo fuzz run --sanitizer none binary fuzz/corpus/binary tests/data/binary
+//!     cargo +nightly fuzz run binary fuzz/corpus/binary tests/data/corpus/odd tests/data/corpus/features
+//!     cargo fuzz run --sanitizer none binary fuzz/corpus/binary tests/data/corpus/odd tests/data/corpus/features
 #![no_main]
 
 use dataverse_listener::context::WireFormat;

@@ -1,5 +1,5 @@
 //! Proof of the two writers: messages of the corpus, told in our types, give the bytes of the genuine
-//! .NET serializers in `tests/data/simulator`.
+//! .NET serializers in `tests/data/corpus/features`.
 
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -19,10 +19,10 @@ macro_rules! check {
     ($name:literal, $context:expr) => {
         let context = $context;
         let written = String::from_utf8(json::write(&context)).unwrap();
-        let genuine = include_str!(concat!("../../tests/data/simulator/", $name, ".json"));
+        let genuine = include_str!(concat!("../../tests/data/corpus/features/", $name, ".json"));
         assert_eq!(written, genuine, "JSON");
         let written = String::from_utf8(xml::write(&context)).unwrap();
-        let genuine = include_str!(concat!("../../tests/data/simulator/", $name, ".xml"));
+        let genuine = include_str!(concat!("../../tests/data/corpus/features/", $name, ".xml"));
         assert_eq!(written, genuine, "XML");
     };
 }

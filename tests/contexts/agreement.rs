@@ -1,4 +1,4 @@
-//! Which differences between the documents of one message in XML and in JSON are JSON's own:
+//! Which differences between the documents of one message are a format's own. Those of JSON from XML:
 //!
 //! - a byte array is base64 text in XML and an array of numbers in JSON;
 //! - an enum where the contract declares `object` is a name in XML and a number in JSON;
@@ -86,5 +86,39 @@ fn assert_near(xml: &str, json: &str, path: &str) {
                 "{path}: {xml} is not {json}"
             );
         }
+    }
+}
+
+/// Fails with the path to the first difference of a binary document that is not the format's own: a local
+/// date is in UTC, and a zero has no sign.
+pub(crate) fn assert_alike(binary: &Tree, xml: &Tree, path: &str) {
+    match (binary, xml) {
+        (Tree::Object(binary), Tree::Object(xml)) => {
+            assert_eq!(binary.len(), xml.len(), "members of {path}");
+            for ((name, one), (other_name, other)) in binary.iter().zip(xml) {
+                assert_eq!(name, other_name, "in {path}");
+                assert_alike(one, other, &format!("{path}.{name}"));
+            }
+        }
+        (Tree::Array(binary), Tree::Array(xml)) => {
+            assert_eq!(binary.len(), xml.len(), "items of {path}");
+            for (place, (one, other)) in binary.iter().zip(xml).enumerate() {
+                assert_alike(one, other, &format!("{path}[{place}]"));
+            }
+        }
+        (Tree::Number(one), Tree::Number(other)) if one != other => {
+            // The digits of a 32-bit number may be as many as .NET likes; 64-bit ones the truth has exactly.
+            let is_near = one.parse::<f64>().unwrap() == other.parse::<f64>().unwrap()
+                || one.parse::<f32>().unwrap() == other.parse::<f32>().unwrap();
+            assert!(is_near, "{path}: {one} is not {other}");
+        }
+        (Tree::String(one), Tree::String(other)) if one != other => {
+            let instant = |text: &str| {
+                OffsetDateTime::parse(text, &Rfc3339)
+                    .unwrap_or_else(|_| panic!("{path}: {one} is not {other}"))
+            };
+            assert_eq!(instant(one), instant(other), "{path}");
+        }
+        _ => assert_eq!(binary, xml, "{path}"),
     }
 }

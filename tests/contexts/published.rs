@@ -19,7 +19,7 @@ fn changes(context: ExecutionContext<'_>) -> Vec<&str> {
 
 #[test]
 fn a_create_has_its_row_its_name_and_its_parent() {
-    let context = context("async-create-alltypes-2020.json");
+    let context = context("public/async-create-alltypes-2020.json");
     assert_eq!(context.message_name(), Some("Create"));
     assert_eq!(context.primary_entity_name(), Some("albxrm_alltypes"));
     assert_eq!(
@@ -71,7 +71,7 @@ fn a_create_has_its_row_its_name_and_its_parent() {
 
 #[test]
 fn an_update_has_its_changed_columns_without_the_rows_own_id() {
-    let context = context("msdocs-async-update-agentstatus-2024.json");
+    let context = context("public/msdocs-async-update-agentstatus-2024.json");
     assert_eq!(context.message_name(), Some("Update"));
     assert_eq!(
         context.organization_id(),
@@ -93,7 +93,7 @@ fn an_update_has_its_changed_columns_without_the_rows_own_id() {
 
 #[test]
 fn a_shifted_operation_created_on_agrees_with_modifiedon() {
-    let context = context("msdocs-webhook-async-update-contact.json");
+    let context = context("public/msdocs-webhook-async-update-contact.json");
     let row = context.target().unwrap().entity().unwrap();
     let modified = row
         .attribute("modifiedon")
@@ -112,7 +112,7 @@ fn a_shifted_operation_created_on_agrees_with_modifiedon() {
 
 #[test]
 fn an_older_layout_after_a_byte_order_mark_decodes() {
-    let context = context("webhook-sync-update-account-2018-bom.json");
+    let context = context("public/webhook-sync-update-account-2018-bom.json");
     assert_eq!(
         (context.message_name(), context.mode()),
         (Some("Update"), Some(0))

@@ -120,7 +120,7 @@ fn a_reference_to_the_same_row_is_no_change_whatever_it_is_called() {
 
 #[test]
 fn a_delete_names_its_row_by_a_reference_and_its_image() {
-    for name in ["a03-delete.json", "a03-delete.xml"] {
+    for name in ["features/a03-delete.json", "features/a03-delete.xml"] {
         let context = context(name);
         assert!(
             matches!(context.target(), Some(Target::Reference(_))),
@@ -133,14 +133,17 @@ fn a_delete_names_its_row_by_a_reference_and_its_image() {
 
 #[test]
 fn a_row_without_a_primary_id_is_named_by_the_target() {
-    for name in ["a06-associate.json", "a06-associate.xml"] {
+    for name in ["features/a06-associate.json", "features/a06-associate.xml"] {
         assert_eq!(
             context(name).row_id(),
             Some("6420f0cc-916b-ee11-9ae6-000d3a688809"),
             "{name}"
         );
     }
-    for name in ["a28-createmultiple.json", "a28-createmultiple.xml"] {
+    for name in [
+        "features/a28-createmultiple.json",
+        "features/a28-createmultiple.xml",
+    ] {
         let context = context(name);
         assert!(context.targets().count() > 1, "{name}");
         assert!(
@@ -153,8 +156,8 @@ fn a_row_without_a_primary_id_is_named_by_the_target() {
 #[test]
 fn an_old_value_comes_from_the_pre_image() {
     for name in [
-        "a02-update-contact-images.json",
-        "a02-update-contact-images.xml",
+        "features/a02-update-contact-images.json",
+        "features/a02-update-contact-images.xml",
     ] {
         let context = context(name);
         let changed: Vec<_> = context

@@ -1,10 +1,9 @@
-//! JSON as it stands: members in their order, numbers by their digits; and what a document must equal.
+//! JSON as it stands: members in their order, numbers by their digits; and what a context or its document
+//! must equal.
 
-use std::fmt;
+use super::reader::Reader;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-
-/// A JSON text, or an expectation of one.
+/// A JSON text, a decoded context, or an expectation of one of these.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Null,
@@ -13,15 +12,48 @@ pub(crate) enum Tree {
     String(String),
     Array(Vec<Self>),
     Object(Vec<(String, Self)>),
-    /// Expected: a number with this value, whatever its digits.
+    /// A number with this value, whatever its digits.
     Double(u64),
-    /// Expected: a number with this value in 32 bits.
+    /// A number with this value in 32 bits.
     Float(u32),
+    /// What a document does not tell and the decoded context does.
+    Typed(Kind, Box<Self>),
+}
+
+/// What is more than its JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Integer,
+    Decimal,
+    Double,
+    Float,
+    Guid,
+    Date,
+    Bytes,
+    Bag,
 }
 
 impl Tree {
+    /// Reads a JSON text. Half a surrogate pair becomes U+FFFD, and it may be nested as deep as it likes.
     pub(crate) fn parse(text: &str) -> Self {
-        serde_json::from_str(text).unwrap()
+        Reader::new(text).document()
+    }
+
+    pub(crate) fn typed(self, kind: Kind) -> Self {
+        Self::Typed(kind, Box::new(self))
+    }
+
+    /// Without what a document does not tell.
+    pub(crate) fn plain(self) -> Self {
+        match self {
+            Self::Typed(_, inner) => inner.plain(),
+            Self::Array(items) => Self::Array(items.into_iter().map(Self::plain).collect()),
+            Self::Object(members) => {
+                let member = |(name, value): (String, Self)| (name, value.plain());
+                Self::Object(members.into_iter().map(member).collect())
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
@@ -46,11 +78,32 @@ impl Tree {
             _ => &[],
         }
     }
+
+    /// The same with `change` done to what is no array and no object; `None` leaves it.
+    pub(crate) fn with(self, change: &impl Fn(&Self) -> Option<Self>) -> Self {
+        if let Some(changed) = change(&self) {
+            return changed;
+        }
+        match self {
+            Self::Typed(kind, inner) => inner.with(change).typed(kind),
+            Self::Array(items) => {
+                Self::Array(items.into_iter().map(|item| item.with(change)).collect())
+            }
+            Self::Object(members) => {
+                let member = |(name, value): (String, Self)| (name, value.with(change));
+                Self::Object(members.into_iter().map(member).collect())
+            }
+            other => other,
+        }
+    }
 }
 
 /// Fails with the path to the first difference.
 pub(crate) fn assert_same(actual: &Tree, expected: &Tree, path: &str) {
     match (actual, expected) {
+        (Tree::Typed(one, actual), Tree::Typed(other, expected)) if one == other => {
+            assert_same(actual, expected, path);
+        }
         (Tree::Object(actual), Tree::Object(expected)) => {
             let names = |members: &[(String, Tree)]| {
                 members
@@ -71,77 +124,18 @@ pub(crate) fn assert_same(actual: &Tree, expected: &Tree, path: &str) {
         }
         (Tree::Number(actual), Tree::Double(expected)) => {
             assert_eq!(
-                actual.parse::<f64>().unwrap(),
-                f64::from_bits(*expected),
-                "{path}"
+                actual.parse::<f64>().unwrap().to_bits(),
+                *expected,
+                "{path}: {actual}"
             );
         }
         (Tree::Number(actual), Tree::Float(expected)) => {
             assert_eq!(
-                actual.parse::<f32>().unwrap(),
-                f32::from_bits(*expected),
-                "{path}"
+                actual.parse::<f32>().unwrap().to_bits(),
+                *expected,
+                "{path}: {actual}"
             );
         }
         _ => assert_eq!(actual, expected, "{path}"),
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
-    }
-}
-
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(number.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
-        Ok(Tree::Number(number.to_string()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::String(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
-        let mut members = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Tree>()? {
-            // serde_json hands out in this form the numbers that are no 64-bit integers.
-            if name == "$serde_json::private::Number" {
-                let Tree::String(digits) = value else {
-                    unreachable!()
-                };
-                return Ok(Tree::Number(digits));
-            }
-            members.push((name, value));
-        }
-        Ok(Tree::Object(members))
     }
 }

@@ -3,35 +3,42 @@
 //! `NAME.expected.json` describes the object graph that was written, `NAME.expected-json.json` what is
 //! left of it in JSON: members in snake case, values with their types, bags as arrays of pairs.
 
-use super::tree::Tree;
+use super::tree::{Kind, Tree};
 
-/// The document's members for a whole truth file.
-pub(crate) fn document(truth: &Tree) -> Tree {
+/// The members of a context for a whole truth file, with their types.
+pub(crate) fn context(truth: &Tree) -> Tree {
     Tree::Object(members(truth, "RemoteExecutionContext", &[]))
 }
 
-/// The document's members for a truth file of JSON, where a string may be a date.
-pub(crate) fn json_document(truth: &Tree) -> Tree {
-    document(&with_dates(truth))
+/// The members for a truth file of JSON, where a string may be a date.
+pub(crate) fn json_context(truth: &Tree) -> Tree {
+    context(&with_dates(truth))
 }
 
-/// The document's members for a body in the binary format, where a local date has become one in UTC.
-pub(crate) fn binary_document(truth: &Tree) -> Tree {
-    document(&without_offsets(truth))
+/// The members for a body in the binary format of the .NET Framework, where a local date has become one in
+/// UTC, or of .NET Core, where only a local date in an array has.
+pub(crate) fn binary_context(truth: &Tree, is_core: bool) -> Tree {
+    context(&without_offsets(truth, !is_core))
 }
 
-fn without_offsets(truth: &Tree) -> Tree {
+fn without_offsets(truth: &Tree, are_lost: bool) -> Tree {
     match truth {
-        Tree::Array(items) => Tree::Array(items.iter().map(without_offsets).collect()),
+        Tree::Array(items) => Tree::Array(
+            items
+                .iter()
+                .map(|item| without_offsets(item, are_lost))
+                .collect(),
+        ),
         Tree::Object(members) => {
-            let local = truth.text("kind") == Some("local") && truth.text("utc_ticks").is_some();
+            let are_lost = are_lost || truth.text("item") == Some("dateTime");
+            let local = are_lost && truth.text("kind") == Some("local");
             let utc = local.then(|| {
                 let ticks = milliseconds(truth, "utc_ticks") - UNIX_EPOCH_TICKS;
                 Tree::String(render(ticks, "Z"))
             });
             let member = |(name, value): &(String, Tree)| match (name.as_str(), &utc) {
                 ("text", Some(utc)) => (name.clone(), utc.clone()),
-                _ => (name.clone(), without_offsets(value)),
+                _ => (name.clone(), without_offsets(value, are_lost)),
             };
             Tree::Object(members.iter().map(member).collect())
         }
@@ -44,16 +51,21 @@ fn with_dates(truth: &Tree) -> Tree {
         Tree::Array(items) => Tree::Array(items.iter().map(with_dates).collect()),
         Tree::Object(_) if truth.text("type") == Some("string") => Tree::Object(vec![
             ("type".to_owned(), Tree::String("string".to_owned())),
-            (
-                "value".to_owned(),
-                Tree::String(wire_date(truth.text("value").unwrap())),
-            ),
+            ("value".to_owned(), dated(truth.text("value").unwrap())),
         ]),
         Tree::Object(members) => {
             let member = |(name, value): &(String, Tree)| (name.clone(), with_dates(value));
             Tree::Object(members.iter().map(member).collect())
         }
         other => other.clone(),
+    }
+}
+
+fn dated(text: &str) -> Tree {
+    let date = wire_date(text);
+    match date == text {
+        true => Tree::String(date),
+        false => Tree::String(date).typed(Kind::Date),
     }
 }
 
@@ -93,7 +105,8 @@ fn member(owner: &str, name: &str, truth: &Tree) -> Tree {
         (_, "operation_created_on") => created_on(truth),
         (_, "parent_context") => complex(truth, "RemoteExecutionContext"),
         ("Entity", "related_entities") => related(truth),
-        ("Money" | "OptionSetValue", "value") => number(truth),
+        ("Money", "value") => number(truth).typed(Kind::Decimal),
+        ("OptionSetValue", "value") => number(truth).typed(Kind::Integer),
         ("Entity" | "EntityReference", "attributes" | "formatted_values" | "key_attributes") => {
             bag(truth)
         }
@@ -108,7 +121,13 @@ fn member(owner: &str, name: &str, truth: &Tree) -> Tree {
         (_, "orders") => each(truth, "OrderExpression"),
         (_, "attribute_expressions") => each(truth, "XrmAttributeExpression"),
         (_, "criteria" | "link_criteria") => complex(truth, "FilterExpression"),
-        _ => value(truth),
+        _ => match truth {
+            Tree::Number(_) => truth.clone().typed(Kind::Integer),
+            Tree::String(_) if name == "id" || name.ends_with("_id") => {
+                truth.clone().typed(Kind::Guid)
+            }
+            _ => value(truth),
+        },
     }
 }
 
@@ -129,7 +148,15 @@ fn bag(truth: &Tree) -> Tree {
             value(pair.get("value").unwrap()),
         )
     };
-    Tree::Object(pairs.iter().map(entry).collect())
+    let mut entries: Vec<(String, Tree)> = Vec::new();
+    for (key, value) in pairs.iter().map(entry) {
+        // Of a repeated key the last value stands in the first place.
+        match entries.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, earlier)) => *earlier = value,
+            None => entries.push((key, value)),
+        }
+    }
+    Tree::Object(entries).typed(Kind::Bag)
 }
 
 fn related(truth: &Tree) -> Tree {
@@ -160,18 +187,22 @@ fn value(truth: &Tree) -> Tree {
     let Some(kind) = truth.text("type") else {
         return truth.clone();
     };
-    let text = || Tree::String(truth.text("value").unwrap().to_owned());
+    let text = || truth.get("value").unwrap().clone();
     match kind {
         "null" => Tree::Null,
         "bool" => truth.get("value").unwrap().clone(),
-        "string" | "guid" | "duration" | "anyURI" | "bytes" => text(),
-        "number" | "double" | "float" => floating(truth),
+        "string" | "duration" | "anyURI" => text(),
+        "guid" => text().typed(Kind::Guid),
+        "bytes" => text().typed(Kind::Bytes),
+        "number" => floating(truth),
+        "double" => floating(truth).typed(Kind::Double),
+        "float" => floating(truth).typed(Kind::Float),
         "char" => Tree::String(
             char::from_u32(truth.text("value").unwrap().parse().unwrap())
                 .unwrap()
                 .into(),
         ),
-        "datetime" => Tree::String(trimmed(truth.text("text").unwrap())),
+        "datetime" => Tree::String(trimmed(truth.text("text").unwrap())).typed(Kind::Date),
         "date_time_offset" => date_time_offset(truth),
         "enum" => Tree::String(truth.text("member").unwrap().to_owned()),
         "array" => array(truth),
@@ -198,8 +229,9 @@ fn complex_or_number(truth: &Tree, kind: &str) -> Tree {
         | "column_set"
         | "paging_info"
         | "query_expression" => complex(truth, &pascal(kind)),
-        "int" | "long" | "short" | "byte" | "decimal" | "unsignedByte" | "unsignedShort"
-        | "unsignedInt" | "unsignedLong" => number(truth.get("value").unwrap()),
+        "decimal" => number(truth.get("value").unwrap()).typed(Kind::Decimal),
+        "int" | "long" | "short" | "byte" | "unsignedByte" | "unsignedShort" | "unsignedInt"
+        | "unsignedLong" => number(truth.get("value").unwrap()).typed(Kind::Integer),
         other => panic!("an unknown type in the truth: {other}"),
     }
 }
@@ -243,7 +275,7 @@ fn options(truth: &Tree) -> Tree {
                 "@type".to_owned(),
                 Tree::String("OptionSetValue".to_owned()),
             ),
-            ("Value".to_owned(), number(digits)),
+            ("Value".to_owned(), number(digits).typed(Kind::Integer)),
         ])
     };
     Tree::Array(truth.items("values").iter().map(option).collect())
@@ -269,10 +301,13 @@ fn date_time_offset(truth: &Tree) -> Tree {
             "@type".to_owned(),
             Tree::String("DateTimeOffset".to_owned()),
         ),
-        ("DateTime".to_owned(), Tree::String(render(ticks, "Z"))),
+        (
+            "DateTime".to_owned(),
+            Tree::String(render(ticks, "Z")).typed(Kind::Date),
+        ),
         (
             "OffsetMinutes".to_owned(),
-            number(truth.get("offset_minutes").unwrap()),
+            number(truth.get("offset_minutes").unwrap()).typed(Kind::Integer),
         ),
     ])
 }
@@ -287,7 +322,7 @@ fn created_on(truth: &Tree) -> Tree {
         (_, Some(ticks)) => ticks.parse::<i64>().unwrap() - UNIX_EPOCH_TICKS,
         (_, None) => truth.text("ticks").unwrap().parse::<i64>().unwrap() - UNIX_EPOCH_TICKS,
     };
-    Tree::String(render(ticks, "Z"))
+    Tree::String(render(ticks, "Z")).typed(Kind::Date)
 }
 
 const TICKS_PER_MILLISECOND: i64 = 10_000;

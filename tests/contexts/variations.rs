@@ -1,20 +1,26 @@
 //! Damaged bodies: every prefix and every change of one byte must give a context or an error, soon.
 
-use dataverse_listener::decoder::{Hint, decode};
+use dataverse_listener::context::WireFormat;
+use dataverse_listener::decoder::{DecodeError, Decoded, Hint, decode, decode_as};
 
-use super::bytes;
+use super::corpus::bytes;
 
-const CASES: &[&str] = &[
-    "a03-delete.json",
-    "a03-delete.xml",
-    "a24-arrays.json",
-    "a24-arrays.bin",
-    "a11-primitives.bin",
-    "../binary/x01-string-wrapped-json.bin",
+/// Of each format, and of each way in which one may be wrapped.
+const JSON: &[&str] = &[
+    "odd/x22-control-in-long-cjk.json",
+    "features/a24-arrays.json",
 ];
+const UTF_16: &[&str] = &["odd/x09-utf16le.json"];
+const XML: &[&str] = &[
+    "odd/x15-control-u0001.xml",
+    "features/a09-retrievemultiple-fetch.xml",
+];
+const BINARY: &[&str] = &["features/a11-primitives.bin"];
+const WRAPPED: &[&str] = &["odd/x01-string-wrapped-json.bin"];
 
-fn survives(body: &[u8]) {
-    match decode(body, Hint::default()) {
+/// A context that can be written, or an error in one line.
+fn survives(result: Result<Decoded, DecodeError>) {
+    match result {
         Ok(decoded) => drop(serde_json::to_vec(&decoded.document(false)).unwrap()),
         Err(error) => assert!(error.to_string().lines().count() == 1, "{error}"),
     }
@@ -22,29 +28,67 @@ fn survives(body: &[u8]) {
 
 #[test]
 fn no_prefix_makes_the_decoder_panic() {
-    for case in CASES {
+    for case in [JSON, UTF_16, XML, BINARY, WRAPPED].concat() {
         let body = bytes(case);
+        let format = decode(&body, Hint::default()).unwrap().format;
         for end in 0..body.len() {
-            survives(&body[..end]);
+            let result = decode(&body[..end], Hint::default());
+            assert!(result.is_err(), "{case} up to {end}");
+            survives(result);
+            survives(decode_as(format, &body[..end]));
         }
-        assert!(
-            decode(&body[..body.len() - 1], Hint::default()).is_err(),
-            "{case}"
-        );
     }
 }
 
 #[test]
-fn no_changed_byte_makes_the_decoder_panic() {
-    for case in CASES {
+fn no_body_makes_the_decoder_of_another_format_panic() {
+    for case in [JSON, UTF_16, XML, BINARY, WRAPPED].concat() {
+        let body = bytes(case);
+        for format in [WireFormat::Json, WireFormat::Xml, WireFormat::Binary] {
+            for start in 0..body.len() {
+                survives(decode_as(format, &body[start..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_changed_byte_of_json_makes_the_decoder_panic() {
+    change_each_byte(JSON, 4);
+}
+
+#[test]
+fn no_changed_byte_of_utf_16_makes_the_decoder_panic() {
+    change_each_byte(UTF_16, 2);
+}
+
+#[test]
+fn no_changed_byte_of_xml_makes_the_decoder_panic() {
+    change_each_byte(XML, 4);
+}
+
+#[test]
+fn no_changed_byte_of_binary_makes_the_decoder_panic() {
+    change_each_byte(BINARY, 4);
+}
+
+#[test]
+fn no_changed_byte_of_what_is_wrapped_makes_the_decoder_panic() {
+    change_each_byte(WRAPPED, 2);
+}
+
+/// Each byte becomes another by one bit, one that means something (which, its place says), and where there are
+/// four ways, the least and the largest.
+fn change_each_byte(cases: &[&str], ways: usize) {
+    const MEANINGFUL: &[u8] = b"\"<>{}[]&\\:;/,=\x01\x03\x08\x40\x80\xa4\xd8";
+    for case in cases {
         let mut body = bytes(case);
         for at in 0..body.len() {
             let original = body[at];
-            // One bit, and a byte that means something.
-            let other = b"\"<>{}[]&\\:;\0\xff\x01\x03\x80\xa4"[at % 17];
-            for changed in [original ^ 1, other] {
-                body[at] = changed;
-                survives(&body);
+            let meaningful = MEANINGFUL[at % MEANINGFUL.len()];
+            for changed in &[original ^ 1, meaningful, 0, 0xff][..ways] {
+                body[at] = *changed;
+                survives(decode(&body, Hint::default()));
             }
             body[at] = original;
         }

@@ -20,7 +20,7 @@ impl Posts {
     fn write() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, operation: &str| {
-            let contexts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/contexts");
+            let contexts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/features");
             let body = fs::read_to_string(contexts.join(name)).unwrap();
             let own = body.replace("1ecf6213-9296-4772-b37c-c09138dd0d59", operation);
             assert_ne!(body, own, "{name}");

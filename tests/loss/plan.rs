@@ -1,7 +1,7 @@
 //! What is produced: an event for every number, the same for the same seed.
 
 /// The context that every event is made of: 1.4 KB as the serializer wrote it.
-const CONTEXT: &str = include_str!("../data/contexts/m0017.json");
+const CONTEXT: &str = include_str!("../data/corpus/random/m0017.json");
 
 /// How many rows the events are about.
 const ROWS: u64 = 48;

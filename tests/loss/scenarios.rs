@@ -247,7 +247,7 @@ const MOST_RESIDENT: usize = (32 + 32 + 64) << 20;
 
 #[test]
 fn with_32_partitions_and_a_dead_sink_memory_stays_within_its_limits() {
-    const LARGE: &[u8] = include_bytes!("../data/contexts/m0005.json");
+    const LARGE: &[u8] = include_bytes!("../data/corpus/random/m0005.json");
     const PARTITIONS: u16 = 32;
     let world = World::new(PARTITIONS, |_| 503);
     let append = |events: usize| {

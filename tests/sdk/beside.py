@@ -20,7 +20,7 @@ import uuid
 
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 
-ROOT = pathlib.Path(__file__).resolve().parents[1] / "data" / "contexts"
+ROOT = pathlib.Path(__file__).resolve().parents[1] / "data" / "corpus" / "features"
 ENGINES = ["own", "fe2o3"]
 ROUNDS = 4
 PATIENCE = 60  # seconds, for everything to arrive

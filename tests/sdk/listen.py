@@ -1,4 +1,4 @@
-"""Posts the bodies of tests/data/contexts with Microsoft's SDK and compares what `listen` prints with
+"""Posts bodies of tests/data/corpus with Microsoft's SDK and compares what `listen` prints with
 what `decode` prints of the files: each exactly once, in order per partition, the same context.
 
     listen.py PROGRAM; the hub is in EVENTHUB_CONNECTION_STRING.
@@ -12,12 +12,13 @@ import sys
 
 from azure.eventhub import EventData, EventHubProducerClient
 
-ROOT = pathlib.Path(__file__).resolve().parents[1] / "data" / "contexts"
+ROOT = pathlib.Path(__file__).resolve().parents[1] / "data" / "corpus"
+FOLDERS = ["features", "random", "public"]
 
 
 def bodies():
     """Every body, those with a truth file and those that were published, in a fixed order."""
-    files = [*ROOT.glob("**/*.json"), *ROOT.glob("**/*.xml")]
+    files = [file for folder in FOLDERS for kind in ("json", "xml") for file in (ROOT / folder).glob(f"*.{kind}")]
     return sorted(str(file) for file in files if ".expected" not in file.name)
 
 
