@@ -184,6 +184,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trace", &["event"]),
 ];
 
+/// Files of which only tests are made, and what they may name beside what their module may: a proof that two
+/// sides agree knows both.
+const PROOFS: &[(&str, &[&str])] = &[("simulator/decoded.rs", &["context", "decoder"])];
+
 /// Crates that only some modules may name, and who may.
 const EDGES: &[(&str, &[&str])] = &[
     ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
@@ -325,8 +329,11 @@ fn a_module_names_only_what_its_arrows_allow() {
             .iter()
             .filter(|name| modules.contains(name.as_str()) && **name != module)
         {
+            let is_proven = PROOFS
+                .iter()
+                .any(|(file, more)| path.ends_with(file) && more.contains(&name.as_str()));
             assert!(
-                allowed.contains(&name.as_str()),
+                is_proven || allowed.contains(&name.as_str()),
                 "{}: {module} must not name {name}",
                 path.display()
             );

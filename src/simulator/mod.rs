@@ -23,6 +23,8 @@ mod world;
 mod xml;
 
 #[cfg(test)]
+mod decoded;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod tests;
