@@ -94,7 +94,11 @@ impl User {
         self.work();
         assert!(self.machine.incoming().len() <= self.heard);
         // An answer is not much larger than what it answers.
-        assert!(self.sent <= 10_000 + 100 * self.heard, "{} bytes", self.sent);
+        assert!(
+            self.sent <= 10_000 + 100 * self.heard,
+            "{} bytes",
+            self.sent
+        );
     }
 
     fn pass(&mut self, time: Duration) {
@@ -131,7 +135,9 @@ impl User {
                     self.machine.attach(session, attach(number)).ok();
                 }
                 if let Ok(node) = self.machine.attach_node(session, "$management", "here") {
-                    self.machine.ask(node, &[("operation", "READ")], Value::Null).ok();
+                    self.machine
+                        .ask(node, &[("operation", "READ")], Value::Null)
+                        .ok();
                 }
             }
             Happening::Attached(link) => {

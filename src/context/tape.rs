@@ -264,24 +264,38 @@ impl Writer {
 
     /// Keeps a type that the contract knows.
     pub(crate) fn known_type(&mut self, name: &'static str) -> TypeAt {
-        // The types of one body are few, and the last ones come again.
-        let types = &mut self.tape.types;
-        let recent = types.len().saturating_sub(RECENT_TYPES);
-        let found = types[recent..].iter().position(|(known, namespace)| {
-            matches!(known, Name::Known(known) if std::ptr::eq(*known, name)) && namespace.is_none()
-        });
-        if let Some(place) = found {
-            return TypeAt(offset(recent + place));
-        }
-        types.push((Name::Known(name), None));
-        TypeAt(offset(types.len() - 1))
+        let is_it = |_: &Tape, (known, namespace): Type| {
+            matches!(known, Name::Known(known) if std::ptr::eq(known, name)) && namespace.is_none()
+        };
+        self.recent_type(is_it)
+            .unwrap_or_else(|| self.add_type((Name::Known(name), None)))
     }
 
     /// Keeps a type of which only the body tells.
     pub(crate) fn sent_type(&mut self, name: &str, namespace: Option<&str>) -> TypeAt {
+        let is_it = |tape: &Tape, (known, space): Type| {
+            tape.text_of(known) == name && space.map(|space| tape.text(space)) == namespace
+        };
+        if let Some(place) = self.recent_type(is_it) {
+            return place;
+        }
         let name = Name::Sent(self.text(name));
         let namespace = namespace.map(|namespace| self.text(namespace));
-        self.tape.types.push((name, namespace));
+        self.add_type((name, namespace))
+    }
+
+    /// One of the last types: those of a body are few, and come again.
+    fn recent_type(&self, is_it: impl Fn(&Tape, Type) -> bool) -> Option<TypeAt> {
+        let types = &self.tape.types;
+        let recent = types.len().saturating_sub(RECENT_TYPES);
+        let found = types[recent..]
+            .iter()
+            .position(|known| is_it(&self.tape, *known));
+        found.map(|place| TypeAt(offset(recent + place)))
+    }
+
+    fn add_type(&mut self, added: Type) -> TypeAt {
+        self.tape.types.push(added);
         TypeAt(offset(self.tape.types.len() - 1))
     }
 
