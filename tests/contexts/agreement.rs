@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::calendar::wire_date;
 use super::tree::Tree;
-use super::truth::wire_date;
 
 /// Fails with the path to the first difference that is not JSON's own.
 pub(crate) fn assert_agree(xml: &Tree, json: &Tree, path: &str) {

@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod calendar;
 mod corpus;
 mod losses;
 mod odd;
