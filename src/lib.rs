@@ -43,6 +43,7 @@
 //! | [`checkpoint`] | how far each partition was delivered |
 //! | [`redrive`] | dead letters, delivered once more |
 //! | [`replay`] | a stretch of the hub, read once more |
+//! | [`capture`] | events that Event Hubs Capture left in files |
 //! | [`pretty`] | a message as a person reads it |
 //! | [`http`], [`status`] | probes and the state of the daemon for whoever asks while it runs, and who asks |
 //! | [`config`], [`settings`] | the configuration: gathered, and read key by key |
@@ -82,6 +83,7 @@ mod ack;
 mod app;
 mod backoff;
 pub mod budget;
+mod capture;
 mod causes;
 mod checkpoint;
 pub mod cli;

@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("backoff", &[]),
     ("budget", &[]),
+    ("capture", &["event"]),
     ("causes", &[]),
     ("checkpoint", &["durable", "event", "receiver", "settings"]),
     (
@@ -51,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "causes",
             "app",
+            "capture",
             "checkpoint",
             "config",
             "context",
@@ -117,7 +119,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "message",
-        &["context", "decoder", "event", "settings", "trace"],
+        &[
+            "capture", "context", "decoder", "event", "settings", "trace",
+        ],
     ),
     ("metrics", &["context", "dispatcher", "sink", "standing"]),
     (
@@ -190,6 +194,7 @@ const PROOFS: &[(&str, &[&str])] = &[("simulator/decoded.rs", &["context", "deco
 
 /// Crates that only some modules may name, and who may.
 const EDGES: &[(&str, &[&str])] = &[
+    ("apache_avro", &["capture"]),
     ("fe2o3_amqp", &["emulator", "receiver", "simulator"]),
     ("fe2o3_amqp_ws", &["receiver"]),
     ("axum", &["http"]),

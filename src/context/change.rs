@@ -1,5 +1,7 @@
 //! What an operation did to its row: which one, what it is called, and which columns changed.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Entity, EntityReference, ExecutionContext, Target, Value, ZERO_GUID};
 
 /// A column that an operation wrote.
@@ -11,6 +13,15 @@ pub struct ChangedColumn<'a> {
     pub old: Option<Value<'a>>,
     /// The value sent.
     pub new: Value<'a>,
+    /// The value after, where a post-image holds it: plug-ins may have changed what was sent.
+    pub stored: Option<Value<'a>>,
+}
+
+impl ChangedColumn<'_> {
+    /// False where a pre-image shows that the column held this value already.
+    pub fn is_changed(&self) -> bool {
+        self.old.is_none_or(|old| !old.is_same(&self.new))
+    }
 }
 
 /// Columns that hold a row's name in the standard tables, the likelier ones first.
@@ -45,20 +56,67 @@ impl<'a> ExecutionContext<'a> {
     pub fn changed_columns(&self) -> impl Iterator<Item = ChangedColumn<'a>> + use<'a> {
         let context = *self;
         let entity = self.target().and_then(|target| target.entity());
-        let id = entity.and_then(|entity| entity.id());
-        let attributes = entity.and_then(|entity| entity.attributes());
-        attributes
+        entity
             .into_iter()
-            .flat_map(|bag| bag.iter())
+            .flat_map(move |entity| context.sent_columns(entity))
+            .filter(ChangedColumn::is_changed)
+    }
+
+    /// The columns that a row of this context writes, the changed and the others, its own id left out: of
+    /// the target, or of one of several [`ExecutionContext::targets`].
+    pub fn sent_columns(
+        &self,
+        row: Entity<'a>,
+    ) -> impl Iterator<Item = ChangedColumn<'a>> + use<'a> {
+        let id = row.id();
+        let before = Held::new(self.pre_images_of(row));
+        let after = Held::new(self.post_images_of(row));
+        row.attributes()
+            .into_iter()
+            .flat_map(|columns| columns.iter())
             .filter(move |(_, new)| id.is_none() || new.as_str() != id)
             .map(move |(name, new)| ChangedColumn {
                 name,
-                old: context
-                    .pre_entity_images()
-                    .find_map(|(_, image)| image.attribute(name)),
+                old: before.get(name),
                 new,
+                stored: after.get(name),
             })
-            .filter(|column| column.old.is_none_or(|old| !is_same(old, column.new)))
+    }
+
+    /// The columns of a row that were not sent and yet are other than they were, as far as a pre-image and
+    /// a post-image hold both values: plug-ins, formulas and the platform itself write columns too.
+    pub fn other_changes(
+        &self,
+        row: Entity<'a>,
+    ) -> impl Iterator<Item = ChangedColumn<'a>> + use<'a> {
+        let sent = Held::new(std::iter::once(row));
+        let before = Held::new(self.pre_images_of(row));
+        let mut seen = HashSet::new();
+        self.post_images_of(row)
+            .filter_map(|image| image.attributes())
+            .flat_map(|columns| columns.iter())
+            // Of several images that hold a column, the first one counts.
+            .filter(move |(name, _)| seen.insert(*name) && sent.get(name).is_none())
+            .filter_map(move |(name, new)| {
+                Some(ChangedColumn {
+                    name,
+                    old: Some(before.get(name)?),
+                    new,
+                    stored: Some(new),
+                })
+            })
+            .filter(ChangedColumn::is_changed)
+    }
+
+    /// The pre-images of a row that this context writes: all of them where it writes one, and those with
+    /// the row's id where it writes several.
+    pub fn pre_images_of(&self, row: Entity<'a>) -> impl Iterator<Item = Entity<'a>> + use<'a> {
+        of_row(self.pre_entity_images(), self.target().is_some(), row)
+    }
+
+    /// The post-images of a row, likewise.
+    pub fn post_images_of(&self, row: Entity<'a>) -> impl Iterator<Item = Entity<'a>> + use<'a> {
+        of_row(self.post_entity_images(), self.target().is_some(), row)
     }
 
     fn primary_name(&self) -> Option<&'a str> {
@@ -82,14 +140,47 @@ impl<'a> ExecutionContext<'a> {
     }
 }
 
-/// Whether a column holds what it held. A reference is the row it points to: images know that row's name,
-/// the target does not.
-fn is_same(old: Value<'_>, new: Value<'_>) -> bool {
-    match (EntityReference::new(old), EntityReference::new(new)) {
-        (Some(old), Some(new)) if old.id().is_some() => {
-            (old.id(), old.logical_name()) == (new.id(), new.logical_name())
+impl Value<'_> {
+    /// Whether a column that held this holds the other now. A reference is the row it points to: images
+    /// know that row's name, the target does not.
+    pub fn is_same(&self, new: &Value<'_>) -> bool {
+        match (EntityReference::new(*self), EntityReference::new(*new)) {
+            (Some(old), Some(new)) if old.id().is_some() => {
+                (old.id(), old.logical_name()) == (new.id(), new.logical_name())
+            }
+            _ => *self == *new,
         }
-        _ => old == new,
+    }
+}
+
+fn of_row<'a, I: Iterator<Item = (&'a str, Entity<'a>)>>(
+    images: I,
+    is_only: bool,
+    row: Entity<'a>,
+) -> impl Iterator<Item = Entity<'a>> + use<'a, I> {
+    let id = row.id();
+    images
+        .map(|(_, image)| image)
+        .filter(move |image| is_only || (id.is_some() && image.id() == id))
+}
+
+/// The columns that images hold, by their names: a body may have a hundred thousand of them.
+struct Held<'a>(HashMap<&'a str, Value<'a>>);
+
+impl<'a> Held<'a> {
+    fn new(images: impl Iterator<Item = Entity<'a>>) -> Self {
+        let mut columns = HashMap::new();
+        for image in images {
+            for (name, value) in image.attributes().iter().flat_map(|columns| columns.iter()) {
+                // The first image that has it counts.
+                columns.entry(name).or_insert(value);
+            }
+        }
+        Self(columns)
+    }
+
+    fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name).copied()
     }
 }
 

@@ -231,7 +231,7 @@ impl Writer {
     }
 
     /// Puts a text into lower case.
-    pub(crate) fn to_lower(&mut self, span: Span) {
+    pub(crate) fn lowercase(&mut self, span: Span) {
         let place = size(span.start)..size(span.start) + size(span.length);
         if let Some(text) = self.tape.texts.get_mut(place) {
             text.make_ascii_lowercase();

@@ -122,6 +122,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// True for a body in UTF-16.
+pub(super) fn is_utf16(body: &[u8]) -> bool {
+    utf16(body).is_some()
+}
+
 /// Makes a unit of UTF-16 of two bytes.
 type Order = fn([u8; 2]) -> u16;
 

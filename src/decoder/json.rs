@@ -119,7 +119,7 @@ impl Reader<'_, '_> {
         let text = values.shown(span);
         let date = match shape {
             Shape::Guid if scalar::is_guid(text) => {
-                values.to_lower(span);
+                values.lowercase(span);
                 return Slot::Guid(span);
             }
             Shape::Any if text.starts_with("/Date(") => date::from_json(text),

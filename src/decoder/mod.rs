@@ -14,7 +14,9 @@ mod encoding;
 mod foreign;
 mod json;
 mod limits;
+mod recognition;
 mod scalar;
+mod unknown;
 mod xml;
 
 use std::borrow::Cow;
@@ -23,6 +25,8 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 pub use limits::Limits;
+pub use recognition::{Encoding, Recognition, ToldBy, encoding_of, recognize};
+pub use unknown::{Unknown, UnknownType, unknown_in};
 
 use self::draft::{Draft, Fault, Notes};
 use self::encoding::Text;
@@ -234,14 +238,7 @@ impl Decoder {
         if let Some(wanted) = self.format {
             return FORMATS.iter().find(|known| known.wire == wanted);
         }
-        let labelled = [hint.content_type, hint.property]
-            .into_iter()
-            .flatten()
-            .find_map(|label| FORMATS.iter().find(|format| format.is_named(label)));
-        let confirmed = labelled.filter(|format| format.recognizes(text));
-        confirmed
-            .or_else(|| FORMATS.iter().find(|format| format.recognizes(text)))
-            .or_else(|| labelled.filter(|_| !text.is_empty()))
+        recognition::choose(text, hint).0
     }
 }
 

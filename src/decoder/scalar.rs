@@ -17,7 +17,7 @@ pub(super) fn read(text: &str, shape: Shape, draft: &mut Draft) -> Slot {
     let slot = match shape {
         Shape::Guid => is_guid(text).then(|| {
             let span = values.text(text);
-            values.to_lower(span);
+            values.lowercase(span);
             Slot::Guid(span)
         }),
         Shape::Bool => boolean(trimmed(text)).map(Slot::Bool),

@@ -1,5 +1,6 @@
 //! What the sinks are given: an event's place in its hub, and the context in it, another's JSON, or the reason why there is neither.
 
+mod captured;
 mod cloud_event;
 mod field;
 mod identity;
@@ -20,6 +21,7 @@ use crate::decoder::{Decoded, Decoder, Foreign, Hint, Limits, Outcome};
 use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
 use crate::trace::TraceContext;
 
+pub(crate) use captured::{Captured, Said};
 pub(crate) use cloud_event::{CloudEvent, Data};
 pub(crate) use identity::Identity;
 pub(crate) use schema::SCHEMA;

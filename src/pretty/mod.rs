@@ -2,6 +2,8 @@
 //!
 //! Everything that came off the wire is escaped: an event cannot move the cursor or recolour a terminal.
 
+mod diff;
+mod explain;
 mod value;
 
 use std::fmt::{self, Write as _};
@@ -14,6 +16,8 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::context::{Bag, Document, ExecutionContext, Target, Value};
 use crate::event::Event;
 use crate::message::{Content, Message};
+pub(crate) use diff::write_diff;
+pub(crate) use explain::{Fact, facts};
 use value::{Brief, Name, Quoted};
 
 /// Writes a message: a line, and below it what it says. No line feed at the end.
@@ -32,7 +36,7 @@ pub(crate) fn write_message(
             decoded,
             is_flagged,
         } => page.document(&decoded.document(*is_flagged), Some(event)),
-        Content::Foreign(foreign) => page.foreign(event, foreign.json.get()),
+        Content::Foreign(foreign) => page.foreign(Some(event), foreign.json.get()),
         Content::Undecodable { reason, .. } => page.undecodable(event, reason),
     };
     page.finish(written, output)
@@ -49,6 +53,35 @@ pub(crate) fn write_context(
 ) -> io::Result<()> {
     let mut page = Page::new(is_colored);
     let written = page.document(document, None);
+    page.finish(written, output)
+}
+
+/// Writes the event of others that came without an event of a hub. No line feed at the end.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub(crate) fn write_foreign(
+    json: &str,
+    is_colored: bool,
+    output: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(is_colored);
+    let written = page.foreign(None, json);
+    page.finish(written, output)
+}
+
+/// Writes the line above what is said of one of several files, and a line feed behind it.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub(crate) fn write_heading(
+    name: &str,
+    is_colored: bool,
+    output: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(is_colored);
+    let written = page.paint(BOLD, format_args!("==> {} <==", Name(name)));
+    page.text.push('\n');
     page.finish(written, output)
 }
 
@@ -117,6 +150,12 @@ impl Page {
     }
 
     fn context(&mut self, context: ExecutionContext<'_>, event: Option<&Event>) -> fmt::Result {
+        self.headline(context, event)?;
+        self.details(context)
+    }
+
+    /// What happened to which row, and where the event lies.
+    fn headline(&mut self, context: ExecutionContext<'_>, event: Option<&Event>) -> fmt::Result {
         if let Some(event) = event {
             self.time(event.enqueued_time)?;
         }
@@ -129,10 +168,10 @@ impl Page {
             self.paint(GREEN, Name(table))?;
         }
         self.row(context)?;
-        if let Some(event) = event {
-            self.place(event)?;
+        match event {
+            Some(event) => self.place(event),
+            None => Ok(()),
         }
-        self.details(context)
     }
 
     fn time(&mut self, time: OffsetDateTime) -> fmt::Result {
@@ -261,11 +300,15 @@ impl Page {
         self.preview(body)
     }
 
-    fn foreign(&mut self, event: &Event, json: &str) -> fmt::Result {
-        self.time(event.enqueued_time)?;
+    fn foreign(&mut self, event: Option<&Event>, json: &str) -> fmt::Result {
+        if let Some(event) = event {
+            self.time(event.enqueued_time)?;
+        }
         self.paint(YELLOW, "FOREIGN")?;
         write!(self.text, " {} bytes of JSON", json.len())?;
-        self.place(event)?;
+        if let Some(event) = event {
+            self.place(event)?;
+        }
         self.preview(json.as_bytes())
     }
 

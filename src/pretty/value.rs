@@ -108,6 +108,38 @@ fn list(items: Array<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+/// What was and what is, each in a few words. Of two long texts that begin alike, the part is shown from
+/// which on they differ.
+pub(super) fn pair(
+    (old, old_label): (Value<'_>, Option<&str>),
+    (new, new_label): (Value<'_>, Option<&str>),
+) -> (String, String) {
+    if let (Value::String(old), Value::String(new)) = (old, new)
+        && let Some(start) = difference(old, new)
+    {
+        let from = |text: &str| format!("...{}", Quoted(text.get(start..).unwrap_or(text)));
+        return (from(old), from(new));
+    }
+    (
+        Brief::new(old, old_label).to_string(),
+        Brief::new(new, new_label).to_string(),
+    )
+}
+
+/// How many characters that are alike stand before the difference.
+const BEFORE: usize = 20;
+
+/// Where to begin with two texts that would look the same from their beginning, in bytes.
+fn difference(old: &str, new: &str) -> Option<usize> {
+    let alike = old.chars().zip(new.chars()).take_while(|(a, b)| a == b);
+    let alike = alike.count();
+    // The difference is to be seen well within what is shown.
+    if alike + BEFORE < SHOWN {
+        return None;
+    }
+    old.char_indices().nth(alike - BEFORE).map(|(at, _)| at)
+}
+
 /// A text in quotes, escaped and cut.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
@@ -203,6 +235,22 @@ mod tests {
                 "{shown:?}"
             );
         }
+    }
+
+    #[test]
+    fn long_texts_are_shown_where_they_differ() {
+        let same = "\u{e4}".repeat(3 * SHOWN);
+        let (old, new) = (format!("{same}one"), format!("{same}another"));
+        let lead = "\u{e4}".repeat(BEFORE);
+        assert_eq!(
+            pair((Value::String(&old), None), (Value::String(&new), None)),
+            (format!("...\"{lead}one\""), format!("...\"{lead}another\""))
+        );
+        let (old, new) = ("one".to_owned(), format!("one{same}"));
+        assert_eq!(
+            pair((Value::String(&old), None), (Value::String(&new), None)).0,
+            "\"one\""
+        );
     }
 
     #[test]

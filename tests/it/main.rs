@@ -17,6 +17,10 @@ mod config;
 mod config_schema;
 /// `decode`: files in, documents out, exit codes.
 mod decode;
+/// `decode`: which files the arguments name, and files of Event Hubs Capture.
+mod decode_files;
+/// `decode`: a change column by column, and what is said of a body and why.
+mod decode_shown;
 /// `demo`: the first thing a newcomer types.
 #[cfg(feature = "emulator")]
 mod demo;
