@@ -12,7 +12,9 @@ use std::borrow::Cow;
 use cursor::Cursor;
 
 use super::contract::Shape;
-use super::elements::{self, Elements, MAX_PREFIXES, Named, Piece, Scope, Space, Start, Tag, Text};
+use super::elements::{
+    self, Elements, MAX_PREFIXES, Named, Piece, Qualified, Scope, Space, Start, Text,
+};
 use super::{Draft, Fault, Limits, is_padding, read_string};
 use crate::context::NumberKind;
 
@@ -52,11 +54,9 @@ pub(super) fn read(body: &[u8], draft: &mut Draft) -> Result<(), Fault> {
 pub(super) fn string(body: &[u8], limits: Limits) -> Result<Option<(Text<'_>, usize)>, Fault> {
     let mut records = Records::new(body, limits);
     match records.next()? {
-        Piece::Start(start) if start.name() == b"string" => {}
+        Piece::Start(start)
+            if start.name() == b"string" && records.is_in(&start.tag, &Space::Serialization) => {}
         _ => return Ok(None),
-    }
-    if !records.is_serialized {
-        return Ok(None);
     }
     let mut text = Text::default();
     loop {
@@ -84,31 +84,17 @@ fn letter(number: u8) -> Option<&'static [u8]> {
     b"abcdefghijklmnopqrstuvwxyz".get(place..=place)
 }
 
-impl Start<&[u8]> {
-    /// True where the text of the element is a 32-bit floating-point number.
-    fn is_single(&self) -> bool {
-        matches!(self.named, Named::Known(Shape::Number(NumberKind::Float)))
-            || (self.is_primitive_item && self.name() == b"float")
-    }
-}
-
-impl Tag for &[u8] {
-    fn name(&self) -> &[u8] {
-        self
-    }
-}
-
 /// The pieces of a body.
 struct Records<'a> {
     cursor: Cursor<'a>,
     scope: Scope<&'a [u8]>,
-    /// True where the element that was started last is in the namespace of the serializer.
-    is_serialized: bool,
     /// True where the text of the element that was started last is a 32-bit floating-point number.
     is_single: bool,
     /// True when the record that was read last ends its element too.
     is_ending: bool,
     array: Option<Array<'a>>,
+    /// True within the last item of an array.
+    is_last_item: bool,
     /// True after the end of the root.
     is_over: bool,
 }
@@ -144,7 +130,7 @@ impl<'a, 'k> IntoIterator for &'k Kept<'a> {
 
 /// Elements of one name, each with a value of one width.
 struct Array<'a> {
-    start: Start<&'a [u8]>,
+    start: Start<Qualified<'a>>,
     record: u8,
     left: usize,
     /// True when an item was started whose value is to be read.
@@ -152,9 +138,9 @@ struct Array<'a> {
 }
 
 impl<'a> Elements<'a> for Records<'a> {
-    type Tag = &'a [u8];
+    type Tag = Qualified<'a>;
 
-    fn next(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         if std::mem::take(&mut self.is_ending) {
             return self.close();
         }
@@ -199,6 +185,10 @@ impl<'a> Elements<'a> for Records<'a> {
         }
     }
 
+    fn is_in(&self, tag: &Qualified<'a>, space: &Space) -> bool {
+        self.scope.resolve(tag.prefix) == Some(space)
+    }
+
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         self.cursor.fault(reason)
     }
@@ -207,7 +197,7 @@ impl<'a> Elements<'a> for Records<'a> {
         self.cursor.room(bytes)
     }
 
-    fn child(&mut self) -> Result<Option<Start<&'a [u8]>>, Fault> {
+    fn child(&mut self) -> Result<Option<Start<Qualified<'a>>>, Fault> {
         match self.cursor.peek() {
             Some(record @ 0x40..=0x77) if self.is_between() => {
                 self.cursor.step();
@@ -238,6 +228,12 @@ impl<'a> Elements<'a> for Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// True where the text of the element is a 32-bit floating-point number.
+    fn is_single(&self, start: &Start<Qualified<'a>>) -> bool {
+        matches!(start.named, Named::Known(Shape::Number(NumberKind::Float)))
+            || (start.name() == b"float" && self.is_in(&start.tag, &Space::Arrays))
+    }
+
     /// True where the next piece begins with the next record.
     fn is_between(&self) -> bool {
         !self.is_ending && self.array.is_none()
@@ -247,33 +243,37 @@ impl<'a> Records<'a> {
         Self {
             cursor: Cursor::new(body, limits),
             scope: Scope::default(),
-            is_serialized: false,
             is_single: false,
             is_ending: false,
             array: None,
+            is_last_item: false,
             is_over: false,
         }
     }
 
-    fn close(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn close(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         if self.scope.depth() == 0 {
             return Err(self
                 .cursor
                 .fault("the end of an element that was not started"));
         }
         self.scope.leave();
+        if std::mem::take(&mut self.is_last_item) {
+            // What the element of the array bound counts no longer.
+            self.scope.leave();
+        }
         self.is_over = self.scope.depth() == 0;
         Ok(Piece::End)
     }
 
-    fn text_piece(&mut self, record: u8) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn text_piece(&mut self, record: u8) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;
         self.is_ending = is_ending;
         Ok(Piece::Text(text))
     }
 
     /// Reads an element behind its first byte, with its attributes.
-    fn element(&mut self, record: u8) -> Result<Start<&'a [u8]>, Fault> {
+    fn element(&mut self, record: u8) -> Result<Start<Qualified<'a>>, Fault> {
         let cursor = &mut self.cursor;
         let (prefix, name) = match record {
             0x40 => (NO_PREFIX, cursor.name()?),
@@ -291,11 +291,9 @@ impl<'a> Records<'a> {
             Some(0x04..=0x3f) => Some(self.attributes()?),
             _ => None,
         };
-        let namespace = self.scope.resolve(prefix);
-        self.is_serialized = namespace == Some(&Space::Serialization);
-        let mut start = Start::new(name, namespace);
+        let mut start = Start::new(Qualified { prefix, name });
         let Some(attributes) = attributes else {
-            self.is_single = start.is_single();
+            self.is_single = self.is_single(&start);
             return Ok(start);
         };
         for Attribute(prefix, name, value) in &attributes {
@@ -304,7 +302,7 @@ impl<'a> Records<'a> {
                 start.named = named.map_err(|reason| self.cursor.fault(reason))?;
             }
         }
-        self.is_single = start.is_single();
+        self.is_single = self.is_single(&start);
         Ok(start)
     }
 
@@ -361,7 +359,6 @@ impl<'a> Records<'a> {
         }
         self.scope.enter();
         let start = self.element(record)?;
-        self.scope.leave();
         if start.name().len() > MAX_ITEM_NAME {
             return Err(self
                 .cursor
@@ -378,17 +375,22 @@ impl<'a> Records<'a> {
         if left > self.cursor.rest().len() / width {
             return Err(self.cursor.fault("the body ends within an array"));
         }
-        self.array = (left > 0).then_some(Array {
-            start,
-            record,
-            left,
-            is_within: false,
-        });
+        match left {
+            0 => self.scope.leave(),
+            _ => {
+                self.array = Some(Array {
+                    start,
+                    record,
+                    left,
+                    is_within: false,
+                });
+            }
+        }
         Ok(())
     }
 
     /// The start of an item of the array, or its value.
-    fn item(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn item(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         let Some(array) = &mut self.array else {
             return Err(self.cursor.fault("no array"));
         };
@@ -396,13 +398,14 @@ impl<'a> Records<'a> {
         if array.is_within {
             let start = array.start.clone();
             self.scope.enter();
-            self.is_single = start.is_single();
+            self.is_single = self.is_single(&start);
             return Ok(Piece::Start(start));
         }
         let record = array.record;
         array.left -= 1;
         if array.left == 0 {
             self.array = None;
+            self.is_last_item = true;
         }
         self.text_piece(record)
     }

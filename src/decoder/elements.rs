@@ -9,7 +9,7 @@ mod scope;
 mod stream;
 
 pub(super) use scope::{MAX_PREFIXES, Scope, Space, split};
-pub(super) use stream::{Elements, Named, Piece, Start, Tag, Text};
+pub(super) use stream::{Elements, Named, Piece, Qualified, Start, Tag, Text};
 
 use references::{References, Referent};
 use stream::{CUT, Identity, is_blank};
@@ -27,7 +27,9 @@ pub(super) fn read<'a>(elements: impl Elements<'a>, draft: &mut Draft) -> Result
         references: References::default(),
     };
     let root = reader.root()?;
-    if root.name() != CONTEXT.name.as_bytes() || !root.is_contract {
+    if root.name() != CONTEXT.name.as_bytes()
+        || !reader.elements.is_in(&root.tag, &Space::Contracts)
+    {
         return Err(reader
             .elements
             .fault("no execution context: another root element"));
@@ -339,7 +341,8 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         children: &mut Children,
     ) -> Result<(), Fault> {
         let noted = self.draft.notes.count();
-        let is_item = start.is_primitive_item;
+        // Of an array of primitives the names of the items are their types.
+        let is_item = self.elements.is_in(&start.tag, &Space::Arrays);
         let shape = match is_item {
             true => contract::known(start.name(), &Space::Arrays).unwrap_or(Shape::Any),
             false => Shape::Any,

@@ -241,12 +241,7 @@ fn beside_json_an_explanation_goes_to_standard_error_with_the_name_of_the_file()
 fn what_does_not_decode_is_explained_as_far_as_it_goes() {
     let wrapped = b"@\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/\x99\x03abc";
     for (options, body, format, encoding) in [
-        (
-            &[][..],
-            &b"{\0x\0"[..],
-            "json: it begins with {",
-            "UTF-16",
-        ),
+        (&[][..], &b"{\0x\0"[..], "json: it begins with {", "UTF-16"),
         (
             &[],
             b"hello",

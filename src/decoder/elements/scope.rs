@@ -127,7 +127,7 @@ impl<P: AsRef<[u8]>> Scope<P> {
     pub(in crate::decoder) fn resolve(&self, prefix: &[u8]) -> Option<&Space> {
         let mut inner_first = self.bound.iter().rev();
         inner_first
-            .find(|binding| binding.prefix.as_ref() == prefix)?
+            .find(|binding| is_same(binding.prefix.as_ref(), prefix))?
             .space
             .as_ref()
     }
@@ -141,6 +141,15 @@ impl<P: AsRef<[u8]>> Scope<P> {
             None if prefix.is_empty() => Named::new(name, &Space::WellKnown),
             None => Err("a type whose prefix is not bound"),
         }
+    }
+}
+
+/// Whether two prefixes are the same, of which each is a letter or nothing as a rule.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    match (one, other) {
+        ([], []) => true,
+        ([a], [b]) => a == b,
+        _ => one == other,
     }
 }
 

@@ -27,6 +27,9 @@ pub(in crate::decoder) trait Elements<'a> {
     /// What is wrong here.
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault;
 
+    /// True where the element that was started last is in this namespace.
+    fn is_in(&self, tag: &Self::Tag, space: &Space) -> bool;
+
     /// Whether a text that is made of several may have so many bytes. As a rule none is larger than the body.
     fn room(&self, _bytes: usize) -> Result<(), Fault> {
         Ok(())
@@ -85,6 +88,19 @@ pub(in crate::decoder) fn is_blank(text: &str) -> bool {
 pub(in crate::decoder) trait Tag {
     /// The name without its prefix, which is UTF-8 as a rule.
     fn name(&self) -> &[u8];
+}
+
+/// A name and its prefix, which may be empty.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::decoder) struct Qualified<'a> {
+    pub(in crate::decoder) prefix: &'a [u8],
+    pub(in crate::decoder) name: &'a [u8],
+}
+
+impl Tag for Qualified<'_> {
+    fn name(&self) -> &[u8] {
+        self.name
+    }
 }
 
 /// The next piece of a body.
@@ -148,13 +164,9 @@ impl From<String> for Text<'_> {
 /// The beginning of an element.
 #[derive(Debug, Clone)]
 pub(in crate::decoder) struct Start<T> {
-    tag: T,
+    pub(in crate::decoder) tag: T,
     /// `i:nil="true"`.
     pub(super) is_nil: bool,
-    /// True for items of arrays of primitives, whose own names are types.
-    pub(in crate::decoder) is_primitive_item: bool,
-    /// True in the namespace of Microsoft's contracts.
-    pub(super) is_contract: bool,
     /// `i:type`.
     pub(in crate::decoder) named: Named,
     /// `z:Id` or `z:Ref`.
@@ -172,12 +184,10 @@ pub(super) enum Identity {
 
 impl<T: Tag> Start<T> {
     /// An element without attributes.
-    pub(in crate::decoder) fn new(tag: T, namespace: Option<&Space>) -> Self {
+    pub(in crate::decoder) fn new(tag: T) -> Self {
         Self {
             tag,
             is_nil: false,
-            is_primitive_item: matches!(namespace, Some(Space::Arrays)),
-            is_contract: matches!(namespace, Some(Space::Contracts)),
             named: Named::Nothing,
             identity: None,
         }

@@ -46,6 +46,11 @@ impl<'a> Elements<'a> for Xml<'a> {
         }
     }
 
+    fn is_in(&self, tag: &BytesStart<'a>, space: &Space) -> bool {
+        let (namespace, _) = self.reader.resolver().resolve_element(tag.name());
+        bound(&namespace).as_ref() == Some(space)
+    }
+
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(
             usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX),
@@ -66,10 +71,9 @@ impl<'a> Xml<'a> {
 
     fn start(&self, tag: BytesStart<'a>) -> Result<Start<BytesStart<'a>>, Fault> {
         let resolver = self.reader.resolver();
-        let namespace = bound(&resolver.resolve_element(tag.name()).0);
         // A second handle on the same text: the attributes are read while the element is made.
         let attributes = tag.clone();
-        let mut start = Start::new(tag, namespace.as_ref());
+        let mut start = Start::new(tag);
         for attribute in attributes.attributes().with_checks(false) {
             let attribute = attribute.map_err(|_| self.fault("a broken attribute"))?;
             if attribute.key.as_namespace_binding().is_some() {

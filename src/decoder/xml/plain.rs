@@ -7,7 +7,9 @@ use memchr::{memchr, memchr3};
 
 use super::character;
 use crate::decoder::Fault;
-use crate::decoder::elements::{Elements, MAX_PREFIXES, Piece, Scope, Start, Text, split};
+use crate::decoder::elements::{
+    Elements, MAX_PREFIXES, Piece, Qualified, Scope, Space, Start, Text, split,
+};
 
 /// The pieces of a body.
 pub(super) struct Plain<'a> {
@@ -21,9 +23,9 @@ pub(super) struct Plain<'a> {
 }
 
 impl<'a> Elements<'a> for Plain<'a> {
-    type Tag = &'a [u8];
+    type Tag = Qualified<'a>;
 
-    fn next(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         if self.is_ending {
             self.is_ending = false;
             return Ok(self.end());
@@ -36,11 +38,15 @@ impl<'a> Elements<'a> for Plain<'a> {
         }
     }
 
+    fn is_in(&self, tag: &Qualified<'a>, space: &Space) -> bool {
+        self.scope.resolve(tag.prefix) == Some(space)
+    }
+
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(self.at, reason)
     }
 
-    fn child(&mut self) -> Result<Option<Start<&'a [u8]>>, Fault> {
+    fn child(&mut self) -> Result<Option<Start<Qualified<'a>>>, Fault> {
         match self.rest() {
             _ if self.is_ending => self.any_child(),
             [b'<', b'/', ..] => self.end_tag().map(|_| None),
@@ -82,13 +88,13 @@ impl<'a> Plain<'a> {
         self.fault("nothing that the serializer writes")
     }
 
-    fn end(&mut self) -> Piece<'a, &'a [u8]> {
+    fn end(&mut self) -> Piece<'a, Qualified<'a>> {
         self.open.pop();
         self.scope.leave();
         Piece::End
     }
 
-    fn end_tag(&mut self) -> Result<Piece<'a, &'a [u8]>, Fault> {
+    fn end_tag(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         let name = self.open.last().copied().unwrap_or_default();
         match self.rest()[2..].strip_prefix(name) {
             Some([b'>', ..]) if !name.is_empty() => {
@@ -99,7 +105,7 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn start_tag(&mut self) -> Result<Start<&'a [u8]>, Fault> {
+    fn start_tag(&mut self) -> Result<Start<Qualified<'a>>, Fault> {
         self.at += 1;
         let name = self.name()?;
         self.open.push(name);
@@ -124,7 +130,7 @@ impl<'a> Plain<'a> {
             _ => return Err(self.unusual()),
         }
         let (prefix, name) = split(name);
-        let mut start = Start::new(name, self.scope.resolve(prefix));
+        let mut start = Start::new(Qualified { prefix, name });
         for (attribute, value) in kept.first.into_iter().chain(kept.others) {
             let (prefix, name) = split(attribute);
             // Without a prefix an attribute has no namespace, and says nothing here.
