@@ -4,9 +4,8 @@
 //! Values come in the order in which they are met: what lies in a collection follows it at once, and each
 //! collection says how many places that takes, so that a reader can step over it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::NumberKind;
 
@@ -466,7 +465,7 @@ pub(crate) struct Names {
     known: u64,
     filter: [u64; 4],
     count: usize,
-    hashes: Option<Box<(RandomState, std::collections::HashSet<u64>)>>,
+    hashes: Option<HashSet<u64>>,
     is_repeated: bool,
 }
 
@@ -483,7 +482,8 @@ impl Names {
         if self.count > FEW {
             return self.add_hash(name, writer, at);
         }
-        let place = mixed(name);
+        // Multiplying leaves its best bits at the top.
+        let [.., place] = mixed(name).to_le_bytes();
         let (word, bit) = (usize::from(place >> 6), 1 << (place & 63));
         let is_perhaps = self.filter[word] & bit != 0;
         self.filter[word] |= bit;
@@ -493,15 +493,12 @@ impl Names {
     }
 
     fn add_hash(&mut self, name: &str, writer: &Writer, at: usize) {
-        let (state, hashes) = &mut **self.hashes.get_or_insert_with(|| {
-            let state = RandomState::new();
-            let earlier = writer
-                .entries(at)
-                .map(|at| state.hash_one(writer.tape.name(at)));
-            let hashes = earlier.collect();
-            Box::new((state, hashes))
+        let hashes = self.hashes.get_or_insert_with(|| {
+            let earlier = writer.entries(at).map(|at| mixed(writer.tape.name(at)));
+            earlier.collect()
         });
-        self.is_repeated = !hashes.insert(state.hash_one(name));
+        // Two names of one number are looked at more closely in the end, once.
+        self.is_repeated = !hashes.insert(mixed(name));
     }
 
     /// Takes the name of the next value by the place of that name in the contract.
@@ -529,20 +526,20 @@ impl Names {
     }
 }
 
-/// A number below 256, which names that differ seldom share.
-fn mixed(name: &str) -> u8 {
-    let bytes = name.as_bytes();
-    let last = bytes.last_chunk::<8>().map_or_else(
-        || {
-            bytes
-                .iter()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte))
-        },
-        |chunk| u64::from_le_bytes(*chunk),
-    );
-    let first = bytes
-        .first_chunk::<8>()
-        .map_or(0, |chunk| u64::from_le_bytes(*chunk));
-    let word = last ^ first.rotate_left(23) ^ (bytes.len() as u64) << 57;
-    word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[7]
+/// A number that names that differ seldom share. Whoever makes some that do gains nothing by it: where two share
+/// one, all names are looked at once.
+fn mixed(name: &str) -> u64 {
+    let (words, rest) = name.as_bytes().as_chunks::<8>();
+    let last = rest.iter().fold(rest.len() as u64 + 1, |word, byte| {
+        word << 8 | u64::from(*byte)
+    });
+    let mut mixed = 0_u64;
+    for word in words
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .chain([last])
+    {
+        mixed = (mixed.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    mixed
 }

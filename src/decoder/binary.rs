@@ -142,7 +142,7 @@ impl<'a> Elements<'a> for Records<'a> {
 
     fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         if std::mem::take(&mut self.is_ending) {
-            return self.close();
+            return self.close().map(|()| Piece::End);
         }
         if self.array.is_some() {
             return self.item();
@@ -162,7 +162,7 @@ impl<'a> Elements<'a> for Records<'a> {
             };
             self.cursor.byte()?;
             return match record {
-                0x01 => self.close(),
+                0x01 => self.close().map(|()| Piece::End),
                 0x02 => {
                     self.cursor.string()?;
                     continue;
@@ -206,7 +206,7 @@ impl<'a> Elements<'a> for Records<'a> {
             }
             Some(0x01) if self.is_between() => {
                 self.cursor.step();
-                self.close().map(|_| None)
+                self.close().map(|()| None)
             }
             _ => self.any_child(),
         }
@@ -218,7 +218,7 @@ impl<'a> Elements<'a> for Records<'a> {
                 self.cursor.step();
                 let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;
                 match is_ending {
-                    true => self.close().map(|_| text),
+                    true => self.close().map(|()| text),
                     false => self.text_behind(text),
                 }
             }
@@ -251,7 +251,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn close(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn close(&mut self) -> Result<(), Fault> {
         if self.scope.depth() == 0 {
             return Err(self
                 .cursor
@@ -263,7 +263,7 @@ impl<'a> Records<'a> {
             self.scope.leave();
         }
         self.is_over = self.scope.depth() == 0;
-        Ok(Piece::End)
+        Ok(())
     }
 
     fn text_piece(&mut self, record: u8) -> Result<Piece<'a, Qualified<'a>>, Fault> {
@@ -287,15 +287,11 @@ impl<'a> Records<'a> {
             _ => (letter(record - 0x5e).unwrap_or_default(), cursor.name()?),
         };
         // A prefix may be bound behind the attributes that have it.
-        let attributes = match self.cursor.peek() {
-            Some(0x04..=0x3f) => Some(self.attributes()?),
-            _ => None,
-        };
+        let mut attributes = Kept::default();
+        if let Some(0x04..=0x3f) = self.cursor.peek() {
+            self.attributes(&mut attributes)?;
+        }
         let mut start = Start::new(Qualified { prefix, name });
-        let Some(attributes) = attributes else {
-            self.is_single = self.is_single(&start);
-            return Ok(start);
-        };
         for Attribute(prefix, name, value) in &attributes {
             if let Some(named) = start.attribute(self.scope.resolve(prefix), name, value) {
                 let named = self.scope.named(named);
@@ -307,8 +303,7 @@ impl<'a> Records<'a> {
     }
 
     /// Reads attributes, binds prefixes, and keeps the attributes that may say something.
-    fn attributes(&mut self) -> Result<Kept<'a>, Fault> {
-        let mut attributes = Kept::default();
+    fn attributes(&mut self, attributes: &mut Kept<'a>) -> Result<(), Fault> {
         while let Some(record @ 0x04..=0x3f) = self.cursor.peek() {
             let cursor = &mut self.cursor;
             cursor.byte()?;
@@ -335,7 +330,7 @@ impl<'a> Records<'a> {
                 attributes.push(Attribute(prefix, name, value));
             }
         }
-        Ok(attributes)
+        Ok(())
     }
 
     /// Reads a namespace declaration behind its first byte.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use smol_str::ToSmolStr;
+use smol_str::SmolStr;
 
 use super::cursor::Cursor;
 use super::letter;
@@ -125,9 +125,24 @@ fn length(cursor: &mut Cursor<'_>, kind: u8, first: u8) -> Result<usize, Fault> 
     }
 }
 
-/// A whole number as text.
-fn made<'a>(number: impl ToSmolStr) -> Text<'a> {
-    Text::Made(number.to_smolstr())
+/// A whole number as text: nearly all numbers are such.
+fn made<'a>(number: impl Into<i128>) -> Text<'a> {
+    let number: i128 = number.into();
+    let mut digits = [0; 24];
+    let mut first = digits.len();
+    let mut rest = u64::try_from(number.unsigned_abs()).unwrap_or(u64::MAX);
+    while first > 1 && (rest > 0 || first == digits.len()) {
+        first -= 1;
+        digits[first] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+    }
+    if number < 0 {
+        first -= 1;
+        digits[first] = b'-';
+    }
+    // Digits are text.
+    let text = str::from_utf8(&digits[first..]).unwrap_or_default();
+    Text::Made(SmolStr::new(text))
 }
 
 fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<'a>, Fault> {

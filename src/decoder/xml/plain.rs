@@ -28,10 +28,11 @@ impl<'a> Elements<'a> for Plain<'a> {
     fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
         if self.is_ending {
             self.is_ending = false;
-            return Ok(self.end());
+            self.end();
+            return Ok(Piece::End);
         }
         match self.rest() {
-            [b'<', b'/', ..] => self.end_tag(),
+            [b'<', b'/', ..] => self.end_tag().map(|()| Piece::End),
             [b'<', ..] => self.start_tag().map(Piece::Start),
             [] => Ok(Piece::Nothing),
             _ => self.characters().map(Piece::Text),
@@ -49,7 +50,7 @@ impl<'a> Elements<'a> for Plain<'a> {
     fn child(&mut self) -> Result<Option<Start<Qualified<'a>>>, Fault> {
         match self.rest() {
             _ if self.is_ending => self.any_child(),
-            [b'<', b'/', ..] => self.end_tag().map(|_| None),
+            [b'<', b'/', ..] => self.end_tag().map(|()| None),
             [b'<', ..] => self.start_tag().map(Some),
             _ => self.any_child(),
         }
@@ -62,7 +63,7 @@ impl<'a> Elements<'a> for Plain<'a> {
             _ => self.characters()?,
         };
         match self.rest() {
-            [b'<', b'/', ..] => self.end_tag().map(|_| text),
+            [b'<', b'/', ..] => self.end_tag().map(|()| text),
             _ => self.text_behind(text),
         }
     }
@@ -88,18 +89,18 @@ impl<'a> Plain<'a> {
         self.fault("nothing that the serializer writes")
     }
 
-    fn end(&mut self) -> Piece<'a, Qualified<'a>> {
+    fn end(&mut self) {
         self.open.pop();
         self.scope.leave();
-        Piece::End
     }
 
-    fn end_tag(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn end_tag(&mut self) -> Result<(), Fault> {
         let name = self.open.last().copied().unwrap_or_default();
         match self.rest()[2..].strip_prefix(name) {
             Some([b'>', ..]) if !name.is_empty() => {
                 self.at += name.len() + 3;
-                Ok(self.end())
+                self.end();
+                Ok(())
             }
             _ => Err(self.unusual()),
         }
