@@ -19,20 +19,22 @@ fn corpus() -> PathBuf {
 }
 
 /// The bodies of the corpus in a format, the smallest first. Beside NAME.json lies NAME.expected.json, which is none.
-pub(crate) fn random(extension: &str) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+pub(crate) fn random(kind: &Kind) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let folder = corpus().join("random");
     let mut bodies = Vec::new();
     for entry in fs::read_dir(&folder)? {
         let name = entry?.file_name();
-        if name
-            .to_str()
-            .and_then(|name| name.split_once('.'))
-            .is_some_and(|(_, rest)| rest == extension)
-        {
-            bodies.push(fs::read(folder.join(name))?);
+        let ends = name.to_str().and_then(|name| name.split_once('.'));
+        if ends.is_none_or(|(_, rest)| rest != kind.extension) {
+            continue;
         }
+        let path = folder.join(name);
+        let body = fs::read(&path)?;
+        decode_as(kind.format, &body).map_err(|error| format!("{}: {error}", path.display()))?;
+        bodies.push(body);
     }
     if bodies.is_empty() {
+        let extension = kind.extension;
         return Err(format!("{}: no file ends with .{extension}", folder.display()).into());
     }
     bodies.sort_by_key(Vec::len);
