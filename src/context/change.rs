@@ -5,6 +5,36 @@ use std::collections::{HashMap, HashSet};
 use super::{Entity, EntityReference, ExecutionContext, Target, Value, ZERO_GUID};
 
 /// A column that an operation wrote.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Update",
+///     "InputParameters": [{"key": "Target", "value": {
+///         "__type": "Entity:http://schemas.microsoft.com/xrm/2011/Contracts",
+///         "Attributes": [{"key": "creditlimit", "value": 5000.00}, {"key": "fax", "value": "1"}]}}],
+///     "PreEntityImages": [{"key": "before", "value": {
+///         "Attributes": [{"key": "creditlimit", "value": null}, {"key": "fax", "value": "1"}]}}],
+///     "PostEntityImages": [{"key": "after", "value": {
+///         "Attributes": [{"key": "creditlimit", "value": 4000.00}]}}]
+/// }"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let changes: Vec<_> = decoded.context().changed_columns().collect();
+/// let [limit] = changes[..] else { panic!("{changes:?}") };
+/// assert_eq!(limit.name, "creditlimit");
+/// assert!(limit.old.is_some_and(|old| old.is_null()));
+/// let digits = |value: Option<dataverse_listener::context::Value<'_>>| {
+///     value.and_then(|value| value.as_number()).map(|number| number.as_str().to_owned())
+/// };
+/// assert_eq!(digits(Some(limit.new)).as_deref(), Some("5000.00"));
+/// // A plug-in cut what was sent.
+/// assert_eq!(digits(limit.stored).as_deref(), Some("4000.00"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ChangedColumn<'a> {
     /// The logical name of the column.

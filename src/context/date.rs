@@ -5,6 +5,27 @@ use time::format_description::well_known::Rfc3339;
 
 /// A date and time as RFC 3339 text, with the precision and the zone that were sent; without a zone
 /// where XML gave none.
+///
+/// Dataverse keeps most dates in UTC. One without a zone is a wall clock that is the same everywhere, such as a
+/// birthday, or a time of which the sender did not say where.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::DateTime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let date = DateTime::new("2024-11-08T08:05:06.0070000Z").ok_or("no date")?;
+/// assert_eq!(date.as_str(), "2024-11-08T08:05:06.0070000Z");
+/// let instant = date.instant().ok_or("no zone")?;
+/// assert_eq!(instant.unix_timestamp_nanos(), 1_731_053_106_007_000_000);
+///
+/// let birthday = DateTime::new("1980-02-29T00:00:00").ok_or("no date")?;
+/// assert_eq!(birthday.instant(), None);
+/// assert_eq!(DateTime::new("1981-02-29T00:00:00"), None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime<'a>(&'a str);
 

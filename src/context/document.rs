@@ -2,6 +2,8 @@
 //!
 //! Members keep the names and the order of Microsoft's contract; bags are objects; complex values say
 //! what they are in `@type`. `schema.json` beside this file describes it.
+//!
+//! Sources: RFC 8259 (JSON), RFC 4648 section 4 (base64 of byte arrays), JSON Schema draft 2020-12.
 
 use std::fmt;
 
@@ -11,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{Array, Bag, DateTime, ExecutionContext, Number, Object, Value};
 
-/// The JSON Schema of the context document, draft 2020-12.
+/// The JSON Schema of the context document, draft 2020-12: the text of a JSON document.
 pub const SCHEMA: &str = include_str!("schema.json");
 
 /// The formats that a context is sent in.
@@ -52,7 +54,26 @@ impl fmt::Display for WireFormat {
 }
 
 /// Something that a body said and the document cannot show as it was: a repeated key, a text that is
-/// not what its type says. It names members, never their values.
+/// not what its type says. It names members, never their values, but a key may be data.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Create", "SharedVariables":
+///     [{"key": "run", "value": 1}, {"key": "run", "value": 2}]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let variables = decoded.context().shared_variables().ok_or("no variables")?;
+/// assert_eq!(variables.get("run").and_then(|run| run.as_i64()), Some(2));
+/// assert_eq!(
+///     decoded.notes[0].to_string(),
+///     "SharedVariables: the key \"run\" came again, the last value is kept",
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// Where, from the top of the context: `InputParameters.Target.Attributes`. Long keys are cut, and of
@@ -72,7 +93,33 @@ impl fmt::Display for Note {
 }
 
 /// A context with what the document adds to it: `@format`, `@truncated` and, where there is something
-/// to say, `@notes`, before the members.
+/// to say, `@notes`, before the members. [`Decoded::document`](crate::decoder::Decoded::document) makes it, and
+/// [`Serialize`] writes it; `@type` and `@namespace` of a complex value come before its members too.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Create", "InputParameters": [
+///     {"key": "Amount", "value":
+///         {"__type": "Money:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts", "Value": 1250.00}},
+///     {"key": "When", "value": "\/Date(1731053106000)\/"}
+/// ]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// // Whether Dataverse flagged the event as cut to size is said by a property of the message.
+/// let flagged = false;
+/// assert_eq!(
+///     serde_json::to_string(&decoded.document(flagged))?,
+///     concat!(
+///         r#"{"@format":"json","@truncated":false,"MessageName":"Create","InputParameters":{"#,
+///         r#""Amount":{"@type":"Money","Value":1250.00},"When":"2024-11-08T08:05:06Z"}}"#,
+///     ),
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
     /// The context itself.

@@ -46,6 +46,40 @@ impl<'a> Target<'a> {
 }
 
 /// A row: which one, and some of its columns.
+///
+/// Source: *Entity Class* of `Microsoft.Xrm.Sdk` (Microsoft Learn).
+///
+/// # Examples
+///
+/// Images, targets and the rows among the parameters are all such:
+///
+/// ```
+/// use dataverse_listener::context::{Entity, EntityReference};
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Merge", "InputParameters": [
+///     {"key": "Target", "value": {
+///         "__type": "EntityReference:http://schemas.microsoft.com/xrm/2011/Contracts",
+///         "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809", "LogicalName": "account", "Name": "Fabrikam"}},
+///     {"key": "UpdateContent", "value": {
+///         "__type": "Entity:http://schemas.microsoft.com/xrm/2011/Contracts",
+///         "Id": "00000000-0000-0000-0000-000000000000", "LogicalName": "account",
+///         "Attributes": [{"key": "fax", "value": "+358 9 1"}]}}
+/// ]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let parameters = decoded.context().input_parameters().ok_or("no parameters")?;
+///
+/// let content = parameters.get("UpdateContent").and_then(Entity::new).ok_or("no row")?;
+/// assert_eq!(content.logical_name(), Some("account"));
+/// assert_eq!(content.id(), None, "the id of no row");
+/// assert_eq!(content.attribute("fax").and_then(|value| value.as_str()), Some("+358 9 1"));
+///
+/// let kept = parameters.get("Target").and_then(EntityReference::new).ok_or("no reference")?;
+/// assert_eq!(kept.name(), Some("Fabrikam"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Entity<'a>(Object<'a>);
 
@@ -58,7 +92,7 @@ impl<'a> Entity<'a> {
             .map(Self)
     }
 
-    /// `Id`; `None` where it is zero.
+    /// `Id`, a guid in lower case; `None` where it is zero, as it is before a row is created.
     pub fn id(&self) -> Option<&'a str> {
         non_zero(self.0)
     }
@@ -73,12 +107,13 @@ impl<'a> Entity<'a> {
         self.0.get("Attributes").and_then(|value| value.as_bag())
     }
 
-    /// One column.
+    /// One column, by its logical name; `None` where it was not sent.
     pub fn attribute(&self, name: &str) -> Option<Value<'a>> {
         self.attributes()?.get(name)
     }
 
-    /// `FormattedValues`: columns as a user sees them, where Dataverse filled them in.
+    /// `FormattedValues`: columns as a user sees them, where Dataverse filled them in: labels of choices, amounts
+    /// and dates in the user's language.
     pub fn formatted_values(&self) -> Option<Bag<'a>> {
         self.0
             .get("FormattedValues")
@@ -91,7 +126,9 @@ impl<'a> Entity<'a> {
     }
 }
 
-/// A reference to a row.
+/// A reference to a row. [`Entity`] has an example.
+///
+/// Source: *EntityReference Class* of `Microsoft.Xrm.Sdk` (Microsoft Learn).
 #[derive(Debug, Clone, Copy)]
 pub struct EntityReference<'a>(Object<'a>);
 

@@ -1,8 +1,96 @@
 //! What Dataverse says about one operation: the `RemoteExecutionContext` of Microsoft's contracts as
 //! plain values, and what can be read from them without asking anybody.
 //!
-//! The model keeps every member in the order sent, known or not, so that nothing that Microsoft adds
-//! is lost; the accessors read the known ones. Source: `Microsoft.Xrm.Sdk.RemoteExecutionContext`.
+//! The [`decoder`](crate::decoder) makes a context of the body of an event. Everything here is a view into what
+//! it made: copied at no cost, and gone with its [`Decoded`](crate::decoder::Decoded).
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`ExecutionContext`] | the operation: message, table, row, users, parameters, images, parent |
+//! | [`Target`], [`Entity`], [`EntityReference`] | the row that it was done to: with columns, or only which one |
+//! | [`ChangedColumn`] | a column with its old and its new value |
+//! | [`Value`]; [`Object`], [`Bag`], [`Array`] | any value; those that hold others |
+//! | [`Number`], [`DateTime`] | values that keep their digits |
+//! | [`Document`], [`Note`], [`SCHEMA`] | the context as JSON for everyone downstream |
+//!
+//! # What was done
+//!
+//! ```
+//! use dataverse_listener::decoder::{Hint, decode};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let body = br#"{
+//!     "MessageName": "Update", "PrimaryEntityName": "contact", "Stage": 40, "Depth": 2,
+//!     "PrimaryEntityId": "6420f0cc-916b-ee11-9ae6-000d3a688809",
+//!     "InputParameters": [{"key": "Target", "value": {
+//!         "__type": "Entity:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts",
+//!         "LogicalName": "contact", "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809",
+//!         "Attributes": [
+//!             {"key": "contactid", "value": "6420f0cc-916b-ee11-9ae6-000d3a688809"},
+//!             {"key": "jobtitle", "value": "Treasurer"},
+//!             {"key": "telephone1", "value": null},
+//!             {"key": "lastname", "value": "Lindqvist"}
+//!         ]}}],
+//!     "PreEntityImages": [{"key": "before", "value": {
+//!         "LogicalName": "contact", "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809",
+//!         "Attributes": [
+//!             {"key": "jobtitle", "value": "Controller"},
+//!             {"key": "lastname", "value": "Lindqvist"}
+//!         ]}}],
+//!     "ParentContext": {"MessageName": "Merge", "PrimaryEntityName": "contact"}
+//! }"#;
+//! let decoded = decode(body, Hint::default())?;
+//! let context = decoded.context();
+//!
+//! assert_eq!(context.message_name(), Some("Update"));
+//! assert_eq!(context.primary_entity_name(), Some("contact"));
+//! assert_eq!(context.row_id(), Some("6420f0cc-916b-ee11-9ae6-000d3a688809"));
+//! assert_eq!(context.row_name(), Some("Lindqvist"));
+//!
+//! // What was sent: a column that was emptied is null, one that was not sent is absent.
+//! let row = context.target().and_then(|target| target.entity()).ok_or("no row")?;
+//! assert_eq!(row.attribute("jobtitle").and_then(|value| value.as_str()), Some("Treasurer"));
+//! assert!(row.attribute("telephone1").is_some_and(|value| value.is_null()));
+//! assert!(row.attribute("address1_city").is_none());
+//!
+//! // What was there before, as far as the step has an image of it.
+//! let (name, image) = context.pre_entity_images().next().ok_or("no image")?;
+//! assert_eq!(name, "before");
+//! assert_eq!(image.attribute("jobtitle").and_then(|value| value.as_str()), Some("Controller"));
+//!
+//! // Both together: the row's own id and what is as it was are left out.
+//! let changes: Vec<_> = context
+//!     .changed_columns()
+//!     .map(|column| (column.name, column.old.and_then(|old| old.as_str()), column.new.as_str()))
+//!     .collect();
+//! assert_eq!(changes, [
+//!     ("jobtitle", Some("Controller"), Some("Treasurer")),
+//!     ("telephone1", None, None),
+//! ]);
+//!
+//! // What caused it.
+//! let parent = context.parent_context().ok_or("no parent")?;
+//! assert_eq!(parent.message_name(), Some("Merge"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! - **Nothing is lost.** Every member and every value is kept, known to Microsoft's contracts or not, in the order
+//!   sent; the accessors read the known ones, [`Object::iter`] and [`Bag::iter`] all of them. The decoder tells by a
+//!   [`Note`] what it could not keep as it was: of a repeated key the last value is kept, in the place of the first.
+//! - **Digits are kept.** A decimal has the scale it was sent with, an integer of 64 bits all its digits, a date its
+//!   precision and its zone. See [`Number`] and [`DateTime`].
+//! - **Absent, null and empty differ.** An accessor that gives `None` says "absent, null or not of this type";
+//!   [`Object::get`] and [`Bag::get`] tell absent from null.
+//! - **Nothing is asked.** No runtime, no clock, no input or output, and no panic, whatever the body was.
+//!
+//! Two formats of one context may differ in their values, because the formats do: JSON does not say whether a
+//! number is an integer or a decimal, nor that the value of a column is a guid. See [`Value`].
+//!
+//! Sources: `Microsoft.Xrm.Sdk.RemoteExecutionContext`, `Entity` and their neighbours; *Understand the execution
+//! context* (Microsoft Learn).
 
 mod change;
 mod date;
@@ -25,7 +113,9 @@ pub use value::{Array, Bag, Object, TypeName, Value};
 /// The context of one operation (`RemoteExecutionContext`).
 ///
 /// It is a view into what was decoded, and so costs nothing to copy. Every accessor gives `None` where the
-/// member is absent, null or not of its type.
+/// member is absent, null or not of its type. Of members without an accessor [`ExecutionContext::members`] tells.
+/// [`Serialize`](serde::Serialize) writes it as the context document has it, without the `@` members that
+/// [`Document`] adds. The [module](self) has an example.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExecutionContext<'a> {
     members: Object<'a>,
@@ -70,7 +160,23 @@ impl<'a> ExecutionContext<'a> {
         Self::new(Object::of(tape, Tape::ROOT))
     }
 
-    /// Every member with its name, in the order sent.
+    /// Every member with its name, in the order sent: also those that have no accessor here, and those that
+    /// Microsoft adds tomorrow.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use dataverse_listener::decoder::{Hint, decode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let decoded = decode(br#"{"MessageName": "Create", "Weather": "fair"}"#, Hint::default())?;
+    /// let members = decoded.context().members();
+    /// assert_eq!(members.text("Weather"), Some("fair"));
+    /// let names: Vec<&str> = members.iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["MessageName", "Weather"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn members(&self) -> Object<'a> {
         self.members
     }
@@ -106,7 +212,7 @@ impl<'a> ExecutionContext<'a> {
         self.integer("Depth")
     }
 
-    /// `OrganizationId`.
+    /// `OrganizationId`: the organization of the environment, a guid in lower case.
     pub fn organization_id(&self) -> Option<&'a str> {
         self.members.text("OrganizationId")
     }
@@ -143,22 +249,23 @@ impl<'a> ExecutionContext<'a> {
             .and_then(|value| value.as_date_time())
     }
 
-    /// `InputParameters`.
+    /// `InputParameters`: what the message was called with, by the names of its request.
     pub fn input_parameters(&self) -> Option<Bag<'a>> {
         self.bag("InputParameters")
     }
 
-    /// `OutputParameters`.
+    /// `OutputParameters`: what the message gave back, in stage 40; empty before it.
     pub fn output_parameters(&self) -> Option<Bag<'a>> {
         self.bag("OutputParameters")
     }
 
-    /// `SharedVariables`.
+    /// `SharedVariables`: what plug-ins left for those after them.
     pub fn shared_variables(&self) -> Option<Bag<'a>> {
         self.bag("SharedVariables")
     }
 
-    /// `PreEntityImages` by their names: the row before the operation, as far as it was registered.
+    /// `PreEntityImages` by their names: the row before the operation, as far as it was registered. Names are
+    /// those of the images of the step; of several in one context the order is that of the body.
     pub fn pre_entity_images(&self) -> impl Iterator<Item = (&'a str, Entity<'a>)> + use<'a> {
         self.images("PreEntityImages")
     }
@@ -169,6 +276,24 @@ impl<'a> ExecutionContext<'a> {
     }
 
     /// `ParentContext`: the operation that caused this one, maybe of another table and message.
+    ///
+    /// # Examples
+    ///
+    /// The way up to what somebody called:
+    ///
+    /// ```
+    /// use dataverse_listener::decoder::{Hint, decode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let body = br#"{"MessageName": "Update", "ParentContext":
+    ///     {"MessageName": "Assign", "ParentContext": {"MessageName": "Win", "ParentContext": null}}}"#;
+    /// let decoded = decode(body, Hint::default())?;
+    /// let chain = std::iter::successors(Some(decoded.context()), |context| context.parent_context());
+    /// let messages: Vec<_> = chain.filter_map(|context| context.message_name()).collect();
+    /// assert_eq!(messages, ["Update", "Assign", "Win"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn parent_context(&self) -> Option<Self> {
         match self.members.get("ParentContext") {
             Some(Value::Context(parent)) => Some(parent),
@@ -176,7 +301,28 @@ impl<'a> ExecutionContext<'a> {
         }
     }
 
-    /// The input parameter `Target`.
+    /// The input parameter `Target`: the row that the operation is about. `None` where the message has none, as
+    /// `SetState` and the custom APIs, and where it has another type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use dataverse_listener::context::Target;
+    /// use dataverse_listener::decoder::{Hint, decode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let body = br#"{"MessageName": "Delete", "InputParameters": [{"key": "Target", "value": {
+    ///     "__type": "EntityReference:http://schemas.microsoft.com/xrm/2011/Contracts",
+    ///     "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809", "LogicalName": "contact"}}]}"#;
+    /// let decoded = decode(body, Hint::default())?;
+    /// match decoded.context().target() {
+    ///     Some(Target::Entity(row)) => panic!("columns: {:?}", row.attributes()),
+    ///     Some(Target::Reference(row)) => assert_eq!(row.logical_name(), Some("contact")),
+    ///     None => panic!("about no single row"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn target(&self) -> Option<Target<'a>> {
         self.input_parameters()?.get("Target").and_then(Target::new)
     }

@@ -1,6 +1,34 @@
 //! Numbers with the digits that were sent.
 
 /// A number as it was written, so that decimals keep their scale and 64-bit integers stay exact.
+///
+/// It has no unit: an amount of money is in the currency that another column of the row names.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::{Number, NumberKind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let number = |text| Number::new(text, NumberKind::Unknown);
+///
+/// // The scale is kept: a decimal type of your choice can read it from the text.
+/// let price = number("1250.00").ok_or("no number")?;
+/// assert_eq!(price.as_str(), "1250.00");
+/// assert_eq!(price.as_f64(), 1250.0);
+/// assert_eq!(price.as_i64(), None);
+///
+/// // An integer is exact where the nearest floating-point value is another number.
+/// let largest = number("9223372036854775807").ok_or("no number")?;
+/// assert_eq!(largest.as_i64(), Some(i64::MAX));
+/// assert_eq!(largest.as_f64(), 9_223_372_036_854_775_808.0);
+///
+/// // XML can say what JSON cannot.
+/// assert!(number("NaN").is_some_and(|number| !number.is_finite() && number.as_f64().is_nan()));
+/// assert!(number("1,250").is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number<'a> {
     text: &'a str,
@@ -8,7 +36,8 @@ pub struct Number<'a> {
 }
 
 impl<'a> Number<'a> {
-    /// Takes the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`. `None` for anything else.
+    /// Takes the text of a number: what JSON allows (RFC 8259, section 6), or `NaN`, `INF`, `-INF` as XML Schema
+    /// writes them. `None` for anything else.
     pub fn new(text: &'a str, kind: NumberKind) -> Option<Self> {
         is_number(text).then_some(Self { text, kind })
     }
@@ -28,12 +57,12 @@ impl<'a> Number<'a> {
         self.kind
     }
 
-    /// The value, where it is an integer that fits.
+    /// The value, where it is written as an integer and fits: neither `1.0` nor `1E+3` is one.
     pub fn as_i64(&self) -> Option<i64> {
         self.text.parse().ok()
     }
 
-    /// The nearest floating-point value.
+    /// The nearest floating-point value; infinite where a number is too large for it.
     pub fn as_f64(&self) -> f64 {
         match self.text {
             "INF" => f64::INFINITY,
@@ -48,7 +77,7 @@ impl<'a> Number<'a> {
     }
 }
 
-/// What the wire says about a number: XML names the type, JSON does not.
+/// What the wire says about a number: XML names the type, JSON does not. The binary format does as XML does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberKind {
     /// Not said, as in JSON.

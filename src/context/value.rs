@@ -11,6 +11,41 @@ use super::{DateTime, ExecutionContext, Number};
 
 /// One value: of an attribute, a parameter, a member or an item. It is a view into what was decoded, and so
 /// costs nothing to copy.
+///
+/// A choice, an amount of money or a row is an [`Object`] of its type. XML and the binary format name the types of
+/// plain values too. JSON does not: a guid is a [`Value::String`] there, wherever the contract does not say
+/// otherwise, and a number has [`NumberKind::Unknown`](super::NumberKind).
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::Value;
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "SetState", "InputParameters": [
+///     {"key": "State", "value":
+///         {"__type": "OptionSetValue:http://schemas.microsoft.com/xrm/2011/Contracts", "Value": 1}},
+///     {"key": "When", "value": "/Date(1731053106000)/"},
+///     {"key": "Tags", "value": ["a", "b"]}
+/// ]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let parameters = decoded.context().input_parameters().ok_or("no parameters")?;
+/// let mut shown = Vec::new();
+/// for (key, value) in parameters.iter() {
+///     shown.push(match value {
+///         Value::Object(choice) if choice.is("OptionSetValue") => {
+///             format!("{key}: choice {:?}", choice.get("Value").and_then(|value| value.as_i64()))
+///         }
+///         Value::DateTime(date) => format!("{key}: {}", date.as_str()),
+///         Value::Array(items) => format!("{key}: {} items", items.len()),
+///         other => format!("{key}: {other:?}"),
+///     });
+/// }
+/// assert_eq!(shown, ["State: choice Some(1)", "When: 2024-11-08T08:05:06Z", "Tags: 2 items"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// Null, which is neither an absent value nor an empty one.
@@ -61,7 +96,7 @@ impl<'a> Value<'a> {
         matches!(self, Self::Null)
     }
 
-    /// The text of a string, a guid or a date.
+    /// The text of a string, a guid or a date; `None` of a number, which has [`Number::as_str`].
     pub fn as_str(&self) -> Option<&'a str> {
         match self {
             Self::String(text) | Self::Guid(text) => Some(text),
@@ -86,7 +121,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number, where it is an integer that fits.
+    /// The number, where it is an integer that fits; see [`Number::as_i64`].
     pub fn as_i64(&self) -> Option<i64> {
         self.as_number().and_then(|number| number.as_i64())
     }
@@ -163,7 +198,7 @@ impl<'a> Lying<'a> {
     }
 }
 
-/// An array or a collection without keys.
+/// An array or a collection without keys. It knows no place by its number: [`Array::iter`] steps from item to item.
 #[derive(Clone, Copy)]
 pub struct Array<'a>(Lying<'a>);
 
@@ -196,12 +231,14 @@ impl PartialEq for Array<'_> {
     }
 }
 
-/// A collection of key/value pairs in the order sent, each key once.
+/// A collection of key/value pairs in the order sent, each key once: attributes, parameters, formatted values.
+///
+/// A key is looked for from the first to the last; whoever wants many of a large one iterates.
 #[derive(Clone, Copy)]
 pub struct Bag<'a>(Lying<'a>);
 
 impl<'a> Bag<'a> {
-    /// The value under `key`.
+    /// The value under `key`, upper and lower case told apart; `None` where it is absent, which null is not.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.0.get(key)
     }
@@ -235,6 +272,34 @@ impl PartialEq for Bag<'_> {
 }
 
 /// A complex value: its type, where it has one, and its members in the order sent, each name once.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Pay", "InputParameters": [
+///     {"key": "Amount", "value": {
+///         "__type": "Money:http://schemas.microsoft.com/xrm/2011/Contracts", "Value": 1250.00}},
+///     {"key": "Terms", "value": {"__type": "Terms:http://example.com/payment", "Days": 30}}
+/// ]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let parameters = decoded.context().input_parameters().ok_or("no parameters")?;
+/// let object = |name| parameters.get(name).and_then(|value| value.as_object());
+///
+/// let amount = object("Amount").ok_or("no amount")?;
+/// assert!(amount.is("Money"));
+/// let number = amount.get("Value").and_then(|value| value.as_number()).ok_or("no number")?;
+/// assert_eq!(number.as_str(), "1250.00");
+///
+/// // A type that no contract of Microsoft's has is kept with its namespace.
+/// let terms = object("Terms").ok_or("no terms")?;
+/// let name = terms.type_name().ok_or("no type")?;
+/// assert_eq!((name.name, name.namespace), ("Terms", Some("http://example.com/payment")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Object<'a> {
     type_name: Option<TypeAt>,
@@ -272,7 +337,7 @@ impl<'a> Object<'a> {
         self.members.get(name)
     }
 
-    /// The text of the member `name`.
+    /// The text of the member `name`, where it has one; see [`Value::as_str`].
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(|value| value.as_str())
     }
@@ -312,7 +377,7 @@ impl PartialEq for Object<'_> {
     }
 }
 
-/// The type of a complex value.
+/// The type of a complex value, as `__type` or `i:type` names it, or as the contract declares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TypeName<'a> {
     /// The name without a namespace: `Entity`.

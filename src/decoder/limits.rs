@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use crate::context::Full;
 
-/// What a body may cost before it is refused as undecodable.
+/// What a body may cost before it is refused as undecodable. The error names the limit by its key in the table
+/// `[decode]` of the daemon's configuration. The module [`decoder`](super) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many bytes a body may have.

@@ -2,8 +2,114 @@
 //! say makes it panic.
 //!
 //! Dataverse posts `RemoteExecutionContext` as JSON (`DataContractJsonSerializer`), as text XML
-//! (`DataContractSerializer`) or as the same XML in .NET's binary format. A format is a file here and a
-//! line in the table of formats. A hub may have events of others too: see [`Foreign`].
+//! (`DataContractSerializer`) or as the same XML in .NET's binary format. [`decode`] reads any of them into a
+//! [`context`](crate::context); [`Decoder`] does so in another way than the usual one.
+//!
+//! | | |
+//! |---|---|
+//! | [`decode`], [`decode_as`] | a body within the usual limits, in whichever format or in a given one |
+//! | [`Decoder`], [`Limits`] | the same with other limits; [`Decoder::read`] knows the events of others |
+//! | [`Hint`] | what came with the body and may name its format |
+//! | [`Decoded`] | the context, its format, and notes of what it cannot show |
+//! | [`DecodeError`], [`Position`] | what is wrong with a body, and where |
+//! | [`recognize`], [`unknown_in`] | for people who look into bodies: what told the format, what no contract declares |
+//!
+//! # Decode a body
+//!
+//! ```
+//! use dataverse_listener::context::WireFormat;
+//! use dataverse_listener::decoder::{Hint, decode};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let body = br#"<RemoteExecutionContext xmlns="http://schemas.microsoft.com/xrm/2011/Contracts"
+//!         xmlns:i="http://www.w3.org/2001/XMLSchema-instance">
+//!     <MessageName>Create</MessageName>
+//!     <PrimaryEntityId>6420F0CC-916B-EE11-9AE6-000D3A688809</PrimaryEntityId>
+//!     <PrimaryEntityName>account</PrimaryEntityName>
+//! </RemoteExecutionContext>"#;
+//! let decoded = decode(body, Hint::default())?;
+//! assert_eq!(decoded.format, WireFormat::Xml);
+//! assert!(decoded.notes.is_empty());
+//!
+//! let context = decoded.context();
+//! assert_eq!(context.message_name(), Some("Create"));
+//! assert_eq!(context.row_id(), Some("6420f0cc-916b-ee11-9ae6-000d3a688809"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a context says, column by column, is the matter of [`crate::context`].
+//!
+//! # Tell contexts and the events of others apart
+//!
+//! A hub may have events of others too. JSON that is not meant to be a context is kept as it is; a context that is
+//! damaged stays an error.
+//!
+//! ```
+//! use dataverse_listener::decoder::{Decoder, Hint, Outcome};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let decoder = Decoder::default();
+//! let mut told = Vec::new();
+//! for body in [
+//!     r#"{"MessageName": "Update", "PrimaryEntityName": "account"}"#,
+//!     r#"{"BusinessEventId": "InvoicePosted", "Amount": 12.50}"#,
+//!     r#"{"MessageName": "Update", "PrimaryEntityName": "acc"#,
+//! ] {
+//!     told.push(match decoder.read(body.as_bytes(), Hint::default()) {
+//!         Ok(Outcome::Context(decoded)) => {
+//!             let context = decoded.context();
+//!             format!("{:?} of {:?}", context.message_name(), context.primary_entity_name())
+//!         }
+//!         Ok(Outcome::Foreign(foreign)) => foreign.json.get().to_owned(),
+//!         Err(error) => error.to_string(),
+//!     });
+//! }
+//! assert_eq!(told, [
+//!     r#"Some("Update") of Some("account")"#,
+//!     r#"{"BusinessEventId":"InvoicePosted","Amount":12.50}"#,
+//!     "json at 1:52: the body ends within a string",
+//! ]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Bound what a body may cost
+//!
+//! ```
+//! use dataverse_listener::decoder::{Decoder, Hint, Limits};
+//!
+//! # fn main() {
+//! let decoder = Decoder {
+//!     limits: Limits { nesting: 8, ..Limits::default() },
+//!     ..Decoder::default()
+//! };
+//! let body = format!(r#"{{"MessageName": "Update", "Deep": {}0{}}}"#, "[".repeat(20), "]".repeat(20));
+//! let told = decoder.decode(body.as_bytes(), Hint::default()).map_err(|error| error.to_string());
+//! let Err(reason) = told else { panic!("{told:?}") };
+//! assert_eq!(reason, "json at 1:42: nested deeper than 8 levels (decode.max_nesting)");
+//! # }
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! - **No body makes it panic**, run without end, or take more memory than its [`Limits`] allow: they bound bytes,
+//!   nesting, values, and the memory of what is made. The work grows with the size of the body.
+//! - **Nothing is lost or invented.** Members, keys and items keep their order, unknown members and types are kept,
+//!   numbers and decimals keep their digits. What is only unexpected, such as a repeated key or a text that is not of
+//!   its type, is kept as well as it can be, with a [`Note`] where the context cannot show it.
+//! - **All formats give the same context**, as far as they can carry it.
+//! - **Errors hold no record data**, and so may go to a log. A note names members; a key in it may be data.
+//! - **Pure.** The same body gives the same context, on any thread, with no I/O, no clock and no state.
+//!
+//! # How it is made
+//!
+//! A format is a file here and a line in the table of formats.
+//!
+//! Sources: *Stand-Alone JSON Serialization* and *Data Contract Serializer* (Microsoft Learn, .NET);
+//! \[MC-NBFX\], *.NET Binary Format: XML Data Structure*; \[MC-NBFS\], *.NET Binary Format: SOAP Data Structure*,
+//! for the strings that have numbers; *Work with event data in your Azure Event Hubs solution* (Microsoft Learn) for
+//! what Dataverse posts.
 
 mod binary;
 mod contract;
@@ -32,7 +138,10 @@ use self::draft::{Draft, Fault, Notes};
 use self::encoding::Text;
 use crate::context::{Document, ExecutionContext, Note, Tape, WireFormat};
 
-/// What came with a body and may name its format.
+/// What came with a body and may name its format. A label that the first bytes of the body contradict does not
+/// count, so a wrong one does no harm; [`Hint::default`] is "nothing came with it".
+///
+/// Source: *Work with event data in your Azure Event Hubs solution* (Microsoft Learn), for the property.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hint<'a> {
     /// The AMQP property `content-type`.
@@ -41,7 +150,10 @@ pub struct Hint<'a> {
     pub property: Option<&'a str>,
 }
 
-/// A body that was understood.
+/// A body that was understood. It owns all that its [context](Decoded::context) shows, and the body is not needed
+/// any more.
+///
+/// Two are equal where their formats, notes and contexts are.
 #[derive(Debug, Clone)]
 pub struct Decoded {
     tape: Tape,
@@ -63,7 +175,7 @@ impl Decoded {
         ExecutionContext::of(&self.tape)
     }
 
-    /// How many bytes of memory it takes.
+    /// How many bytes of memory it takes, about: the measure of [`Limits::expansion`].
     pub fn memory(&self) -> usize {
         let notes = self
             .notes
@@ -72,7 +184,7 @@ impl Decoded {
         self.tape.memory() + notes.sum::<usize>()
     }
 
-    /// The context document. `flagged` tells whether the message property `MessageMaxSizeExceeded` was
+    /// The context document, to be [serialized](serde::Serialize). `flagged` tells whether the message property `MessageMaxSizeExceeded` was
     /// set; a context that looks cut counts as truncated without it.
     pub fn document(&self, flagged: bool) -> Document<'_> {
         let context = self.context();
@@ -85,7 +197,7 @@ impl Decoded {
     }
 }
 
-/// What a body is.
+/// What a body is: what [`Decoder::read`] tells apart.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// An execution context.
@@ -109,6 +221,21 @@ pub struct Foreign {
 }
 
 /// Why a body is no execution context. The sender must act; the text never holds record data.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::WireFormat;
+/// use dataverse_listener::decoder::{Hint, Position, decode};
+///
+/// # fn main() {
+/// let body = b"{\n  \"MessageName\": \"Update\",\n  \"InputParameters\": [1]\n}";
+/// let Err(error) = decode(body, Hint::default()) else { panic!("decoded") };
+/// assert_eq!(error.format, Some(WireFormat::Json));
+/// assert_eq!(error.at, Position::Text { line: 3, column: 23 });
+/// assert_eq!(error.to_string(), "json at 3:23: a key/value pair is expected");
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} at {at}: {reason}", .format.map_or("unknown format", WireFormat::as_str))]
 pub struct DecodeError {
@@ -120,7 +247,7 @@ pub struct DecodeError {
     pub reason: Cow<'static, str>,
 }
 
-/// A place in a body, counted from 1.
+/// A place in a body, counted from 1; of UTF-16 in its text, without the byte order mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// In text.
@@ -160,11 +287,41 @@ impl fmt::Display for Position {
 }
 
 /// Decodes a body within the default [`Limits`]; see [`Decoder::decode`].
+///
+/// # Errors
+/// As [`Decoder::decode`].
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hint = Hint { property: Some("application/json"), ..Hint::default() };
+/// let decoded = decode(br#"{"MessageName": "WhoAmI", "Depth": 1}"#, hint)?;
+/// assert_eq!(decoded.context().depth(), Some(1));
+/// # Ok(())
+/// # }
+/// ```
 pub fn decode(body: &[u8], hint: Hint<'_>) -> Result<Decoded, DecodeError> {
     Decoder::default().decode(body, hint)
 }
 
 /// Decodes a body in the given format, whatever its first bytes say, within the default [`Limits`].
+///
+/// # Errors
+/// As [`Decoder::decode`]; a body in another format is damaged then.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::WireFormat;
+/// use dataverse_listener::decoder::decode_as;
+///
+/// let body = br#"{"MessageName": "WhoAmI"}"#;
+/// assert!(decode_as(WireFormat::Json, body).is_ok());
+/// assert!(decode_as(WireFormat::Xml, body).is_err());
+/// ```
 pub fn decode_as(format: WireFormat, body: &[u8]) -> Result<Decoded, DecodeError> {
     let decoder = Decoder {
         format: Some(format),
@@ -176,7 +333,7 @@ pub fn decode_as(format: WireFormat, body: &[u8]) -> Result<Decoded, DecodeError
 /// How bodies are decoded, where that is not as usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decoder {
-    /// What a body may cost.
+    /// What each body may cost.
     pub limits: Limits,
     /// The format of every body, whatever its first bytes say; without it each is looked at.
     pub format: Option<WireFormat>,

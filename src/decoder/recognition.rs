@@ -58,7 +58,21 @@ pub enum Encoding {
     },
 }
 
-/// Tells in which format [`super::decode`] reads a body, and why.
+/// Tells in which format [`super::decode`] reads a body, and why. It looks at the beginning and at the encoding: a
+/// body that is recognized may be damaged all the same.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::context::WireFormat;
+/// use dataverse_listener::decoder::{Encoding, Hint, ToldBy, recognize};
+///
+/// let mislabelled = Hint { property: Some("application/xml"), ..Hint::default() };
+/// let found = recognize(br#"{"MessageName": "Update"}"#, mislabelled);
+/// assert_eq!(found.format, Some(WireFormat::Json));
+/// assert_eq!(found.told_by, ToldBy::FirstBytesAgainst("application/xml"));
+/// assert_eq!(found.encoding, Encoding::Utf8 { is_marked: false });
+/// ```
 pub fn recognize<'a>(body: &[u8], hint: Hint<'a>) -> Recognition<'a> {
     let text = Text::new(body);
     let beginning = text.beginning();

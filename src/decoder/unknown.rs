@@ -33,7 +33,25 @@ pub struct UnknownType {
     pub namespace: Option<String>,
 }
 
-/// Looks for what the contracts do not declare, in the context and in those of its parents.
+/// Looks for what the contracts do not declare, in the context and in those of its parents. Fifty members and fifty
+/// types are listed at the most.
+///
+/// # Examples
+///
+/// ```
+/// use dataverse_listener::decoder::{Hint, decode, unknown_in};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{"MessageName": "Pay", "Weather": "fair", "InputParameters": [
+///     {"key": "Terms", "value": {"__type": "Terms:http://example.com/payment", "Days": 30}}]}"#;
+/// let decoded = decode(body, Hint::default())?;
+/// let unknown = unknown_in(decoded.context());
+/// assert_eq!(unknown.members, ["Weather"]);
+/// assert_eq!(unknown.types[0].path, "InputParameters.Terms");
+/// assert_eq!(unknown.types[0].name, "Terms");
+/// # Ok(())
+/// # }
+/// ```
 pub fn unknown_in(context: ExecutionContext<'_>) -> Unknown {
     let mut walk = Walk::default();
     walk.members(context.members(), Some(&CONTEXT));
