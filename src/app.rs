@@ -450,7 +450,7 @@ impl App {
             Arc::clone(&shared.dispatcher),
             Arc::clone(&shared.checkpoints),
             Terms {
-                decode: self.config.decode,
+                decode: self.config.decode.clone(),
                 limit: self.config.delivery.in_flight,
                 all: Arc::clone(&shared.in_flight),
                 cadence: self.config.checkpoint.cadence,

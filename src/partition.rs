@@ -16,7 +16,7 @@ use crate::ack::{Limit, Window};
 use crate::backoff::{Backoff, wait_until};
 use crate::budget::Budget;
 use crate::checkpoint::{Cadence, CheckpointError, CheckpointStore};
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::dispatcher::{Dispatched, Dispatcher};
 use crate::event::{Event, Position, Source};
 use crate::message::Message;
@@ -65,8 +65,8 @@ impl Place {
 /// What a partition is held to.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// What a body may cost.
-    pub decode: Limits,
+    /// How bodies are decoded.
+    pub decode: Decoder,
     /// How much may be in flight.
     pub limit: Limit,
     /// What all partitions may have in flight together, in bytes.
@@ -233,7 +233,7 @@ impl Partition {
         let mut message = Message::decode(
             Arc::clone(&self.source),
             event.into_owned(),
-            self.terms.decode,
+            &self.terms.decode,
         );
         let ticket = self.window.begin(place, message.size());
         self.tell_in_flight();

@@ -45,7 +45,7 @@ pub(super) struct Reloads {
     /// What was said when the configuration was last applied.
     applied: Fingerprint,
     hubs: Vec<receiver::Config>,
-    decode: decoder::Limits,
+    decode: decoder::Decoder,
     delivery: config::Delivery,
     duplicates: Option<duplicates::Config>,
 }
@@ -100,7 +100,7 @@ impl Reloads {
             started: config.fingerprint.clone(),
             applied: config.fingerprint.clone(),
             hubs: config.hubs.clone(),
-            decode: config.decode,
+            decode: config.decode.clone(),
             delivery: config.delivery,
             duplicates: config.duplicates.clone(),
         }

@@ -12,8 +12,9 @@ use clap::{Args, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::{printable, say};
 use crate::capture::{Capture, CaptureError, Record};
+use crate::config;
 use crate::context::{Document, WireFormat};
-use crate::decoder::{Decoder, Hint, Limits, Outcome};
+use crate::decoder::{Decoder, Dictionary, Hint, Limits, Outcome};
 use crate::message::{Captured, Said};
 use crate::pretty;
 use crate::sink::Color;
@@ -33,6 +34,11 @@ pub(super) struct Decode {
     /// The format of the bodies; auto looks at each
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     format: Format,
+
+    /// The strings that binary bodies name by number, where the sender has a dictionary of its own: one a line, the
+    /// first is number 0
+    #[arg(long, value_name = "FILE")]
+    dictionary: Option<PathBuf>,
 
     /// How a context is printed: as JSON, for a person, or as what was and what is, column by column
     #[arg(long, value_name = "FORMAT", default_value = "json")]
@@ -85,9 +91,14 @@ enum Output {
 
 impl Decode {
     pub(super) fn execute(self) -> Result<Exit, Failure> {
+        let decoder = Decoder {
+            limits: LIMITS,
+            format: self.format.named(),
+            dictionary: self.dictionary.as_deref().map(dictionary).transpose()?,
+        };
         let inputs: Vec<Input> = self.files.into_iter().map(Input::new).collect();
         let mut decoding = Decoding {
-            format: self.format,
+            decoder,
             output: self.output,
             is_explained: self.explain,
             is_headed: inputs.len() > 1 || inputs.iter().any(Input::is_several),
@@ -116,6 +127,13 @@ impl Decode {
     }
 }
 
+fn dictionary(file: &Path) -> Result<Dictionary, Failure> {
+    config::dictionary(file).map_err(|error| {
+        let what = format!("read the strings in {}", file.display());
+        Failure::new(Exit::NoInput, &what, &error)
+    })
+}
+
 /// A body on its way to standard output.
 struct Body<'a> {
     /// The file, and behind # the number of a captured event.
@@ -127,7 +145,7 @@ struct Body<'a> {
 
 /// What is done with each body, and how it went so far. An error is one of standard output.
 struct Decoding<W> {
-    format: Format,
+    decoder: Decoder,
     output: Output,
     is_explained: bool,
     is_headed: bool,
@@ -211,11 +229,7 @@ impl<W: Write> Decoding<W> {
     }
 
     fn body(&mut self, body: &Body<'_>) -> io::Result<()> {
-        let decoder = Decoder {
-            limits: LIMITS,
-            format: self.format.named(),
-        };
-        let outcome = decoder.read(body.bytes, body.hint);
+        let outcome = self.decoder.read(body.bytes, body.hint);
         let captured = body.record.map(|record| Captured::new(record, &outcome));
         let said = match (&captured, &outcome) {
             (Some(captured), _) => captured.content.ok(),
@@ -271,8 +285,7 @@ impl<W: Write> Decoding<W> {
         if self.output == Output::Json {
             self.page.flush()?;
         }
-        let named = self.format.named();
-        let facts = pretty::facts(body.bytes, body.hint, named, document);
+        let facts = pretty::facts(body.bytes, body.hint, &self.decoder, document);
         for pretty::Fact { about, text } in facts {
             match self.output {
                 Output::Json => say(&printable(&format!("{}: {about}: {text}", body.name))),

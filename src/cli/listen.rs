@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart, Summary};
 use crate::config::{Config, Delivery};
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::event::PartitionId;
 use crate::health;
 use crate::http;
@@ -109,7 +109,7 @@ pub(super) fn config(
     Config {
         hubs: vec![hub],
         partitions,
-        decode: Limits::default(),
+        decode: Decoder::default(),
         delivery: Delivery::default(),
         dead_letter: sink::DeadLetterConfig::default(),
         duplicates: None,

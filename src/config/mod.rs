@@ -21,6 +21,7 @@ use crate::settings::{Fingerprint, Mistake};
 use crate::sink;
 use crate::telemetry;
 
+pub(crate) use decode::dictionary;
 pub(crate) use delivery::Delivery;
 pub(crate) use file::{load, load_and_show, load_http};
 pub(crate) use opening::{CredentialKind, identity};
@@ -35,8 +36,8 @@ pub(crate) struct Config {
     pub hubs: Vec<receiver::Config>,
     /// The partitions to read, of every hub; all of them where none is named.
     pub partitions: Vec<PartitionId>,
-    /// The `[decode]` table: what a body may cost.
-    pub decode: decoder::Limits,
+    /// The `[decode]` table: how bodies are decoded.
+    pub decode: decoder::Decoder,
     /// The `[delivery]` table: how much may be in flight.
     pub delivery: Delivery,
     /// The `[dead_letter]` table: what becomes of what cannot be delivered.

@@ -9,13 +9,13 @@ mod text;
 
 use std::borrow::Cow;
 
-use cursor::Cursor;
+use cursor::{Cursor, GIVE_STRINGS};
 
-use super::contract::Shape;
+use super::contract::{CONTEXT, Shape};
 use super::elements::{
     self, Elements, MAX_PREFIXES, Named, Piece, Qualified, Scope, Space, Start, Text,
 };
-use super::{Draft, Fault, Limits, is_padding, read_string};
+use super::{Dictionary, Draft, Fault, Limits, is_padding, read_string};
 use crate::context::NumberKind;
 
 const NO_PREFIX: &[u8] = b"";
@@ -38,21 +38,55 @@ pub(super) fn recognizes(body: &[u8]) -> bool {
     name.is_some_and(|name| name.iter().all(u8::is_ascii_alphanumeric))
 }
 
+/// True for a body that names its root by a number in this dictionary, as one of those that are read.
+pub(super) fn is_named_in(body: &[u8], dictionary: &Dictionary) -> bool {
+    if !has_numbered_root(body) {
+        return false;
+    }
+    let mut cursor = Cursor::new(&body[1..], Limits::default(), Some(dictionary));
+    if body[0] == 0x43 && cursor.name().is_err() {
+        return false;
+    }
+    let name = cursor.known_name();
+    name.is_ok_and(|name| name == CONTEXT.name.as_bytes() || name == b"string")
+}
+
+/// What to do with a body that nothing names a format of, where it may have such a root: the number is a control
+/// character, which is no second one of a text.
+pub(super) fn advice(body: &[u8]) -> Option<&'static str> {
+    let is_number = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let is_numbered = has_numbered_root(body) && body.get(1).is_some_and(is_number);
+    is_numbered.then_some(GIVE_STRINGS)
+}
+
+fn has_numbered_root(body: &[u8]) -> bool {
+    matches!(body.first(), Some(0x42..=0x5d))
+}
+
 /// Reads a body: a context, or a string with the text of one.
 pub(super) fn read(body: &[u8], draft: &mut Draft) -> Result<(), Fault> {
-    let limits = draft.limits;
-    match string(body, limits)? {
+    let (limits, own) = (draft.limits, draft.dictionary.clone());
+    match string(body, limits, own.as_ref())? {
         Some((text, after)) => {
             read_string(&text, draft).map_err(|reason| Fault::new(after, reason))
         }
-        None => elements::read(Records::new(body, limits), draft),
+        // The static dictionary does not have the name of a context.
+        None if own.is_none() && has_numbered_root(body) => Err(Fault::new(
+            0,
+            format!("the root element has a number for a name; {GIVE_STRINGS}"),
+        )),
+        None => elements::read(Records::new(body, limits, own.as_ref()), draft),
     }
 }
 
 /// The text in a body whose root element is a `string` of the serializer, and where it ends; `None` where
 /// the root is another. What is sent as a string and not as bytes arrives like this.
-pub(super) fn string(body: &[u8], limits: Limits) -> Result<Option<(Text<'_>, usize)>, Fault> {
-    let mut records = Records::new(body, limits);
+pub(super) fn string<'a>(
+    body: &'a [u8],
+    limits: Limits,
+    own: Option<&'a Dictionary>,
+) -> Result<Option<(Text<'a>, usize)>, Fault> {
+    let mut records = Records::new(body, limits, own);
     match records.next()? {
         Piece::Start(start)
             if start.name() == b"string" && records.is_in(&start.tag, &Space::Serialization) => {}
@@ -239,9 +273,9 @@ impl<'a> Records<'a> {
         !self.is_ending && self.array.is_none()
     }
 
-    fn new(body: &'a [u8], limits: Limits) -> Self {
+    fn new(body: &'a [u8], limits: Limits, own: Option<&'a Dictionary>) -> Self {
         Self {
-            cursor: Cursor::new(body, limits),
+            cursor: Cursor::new(body, limits, own),
             scope: Scope::default(),
             is_single: false,
             is_ending: false,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::contract::{CONTEXT, Contract};
-use super::limits::Limits;
+use super::{Decoder, Dictionary, Limits};
 use crate::context::{ExecutionContext, Name, Names, Note, Slot, Span, Tape, TypeAt, Writer};
 
 /// How many notes are kept: a body of repeated keys must not grow without end.
@@ -34,14 +34,19 @@ pub(super) struct Draft {
     pub(super) values: Writer,
     pub(super) notes: Notes,
     pub(super) limits: Limits,
+    /// The sender's own, where it is known.
+    pub(super) dictionary: Option<Dictionary>,
 }
 
 impl Draft {
-    pub(super) fn new(body: usize, limits: Limits) -> Self {
+    /// For a body of so many bytes.
+    pub(super) fn new(body: usize, decoder: &Decoder) -> Self {
+        let limits = decoder.limits;
         Self {
             values: Writer::new(body, limits.attributes.saturating_add(1), limits.expansion),
             notes: Notes::default(),
             limits,
+            dictionary: decoder.dictionary.clone(),
         }
     }
 

@@ -273,7 +273,7 @@ mod tests {
         };
         let decoder = Decoder {
             limits,
-            format: None,
+            ..Decoder::default()
         };
         let read = |body: &str| decoder.read(body.as_bytes(), Hint::default());
         let many = format!("[{}0]", "0,".repeat(100));

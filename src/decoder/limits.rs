@@ -90,7 +90,7 @@ mod tests {
     fn decode(body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
         let decoder = Decoder {
             limits,
-            format: None,
+            ..Decoder::default()
         };
         decoder.decode(body, Hint::default())
     }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`decode`], [`decode_as`] | a body within the usual limits, in whichever format or in a given one |
 //! | [`Decoder`], [`Limits`] | the same with other limits; [`Decoder::read`] knows the events of others |
+//! | [`Dictionary`] | what a binary body names by number, where the sender has strings of its own |
 //! | [`Hint`] | what came with the body and may name its format |
 //! | [`Decoded`] | the context, its format, and notes of what it cannot show |
 //! | [`DecodeError`], [`Position`] | what is wrong with a body, and where |
@@ -114,6 +115,7 @@
 mod binary;
 mod contract;
 mod date;
+mod dictionary;
 mod draft;
 mod elements;
 mod encoding;
@@ -130,6 +132,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
+pub use dictionary::Dictionary;
 pub use limits::Limits;
 pub use recognition::{Encoding, Recognition, ToldBy, encoding_of, recognize};
 pub use unknown::{Unknown, UnknownType, unknown_in};
@@ -331,12 +334,15 @@ pub fn decode_as(format: WireFormat, body: &[u8]) -> Result<Decoded, DecodeError
 }
 
 /// How bodies are decoded, where that is not as usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decoder {
     /// What each body may cost.
     pub limits: Limits,
     /// The format of every body, whatever its first bytes say; without it each is looked at.
     pub format: Option<WireFormat>,
+    /// The strings that binary bodies name by number, where their sender has others than \[MC-NBFS\]. Dataverse
+    /// has none.
+    pub dictionary: Option<Dictionary>,
 }
 
 impl Decoder {
@@ -350,7 +356,7 @@ impl Decoder {
         // More than that is not looked at.
         let text = Text::new(&body[..body.len().min(self.limits.size)]);
         match self.choose(text.beginning(), hint) {
-            Some(format) => format.decode(body, &text, self.limits),
+            Some(format) => format.decode(body, &text, self),
             None => Err(unknown(&text)),
         }
     }
@@ -377,7 +383,8 @@ impl Decoder {
                 foreign::read(text, self.limits)
             }),
             WireFormat::Binary => {
-                let string = binary::string(without_mark(body).trim_ascii_start(), self.limits);
+                let bytes = without_mark(body).trim_ascii_start();
+                let string = binary::string(bytes, self.limits, self.dictionary.as_ref());
                 let string = string.ok().flatten();
                 string.map(|(text, _)| foreign::read(&text, self.limits))
             }
@@ -395,7 +402,7 @@ impl Decoder {
         if let Some(wanted) = self.format {
             return FORMATS.iter().find(|known| known.wire == wanted);
         }
-        recognition::choose(text, hint).0
+        recognition::choose(text, hint, self.dictionary.as_ref()).0
     }
 }
 
@@ -448,12 +455,17 @@ impl Format {
     }
 
     /// Reads a body, which is also given as text.
-    fn decode(&self, body: &[u8], text: &Text<'_>, limits: Limits) -> Result<Decoded, DecodeError> {
+    fn decode(
+        &self,
+        body: &[u8],
+        text: &Text<'_>,
+        decoder: &Decoder,
+    ) -> Result<Decoded, DecodeError> {
         let bytes = without_mark(body).trim_ascii_start();
         let read = || {
-            let allowed = limits.size(body.len());
+            let allowed = decoder.limits.size(body.len());
             allowed.map_err(|reason| Fault::new(0, reason))?;
-            let mut draft = Draft::new(body.len(), limits);
+            let mut draft = Draft::new(body.len(), decoder);
             match self.read {
                 // Relays end bodies with padding.
                 Read::Text(read) => read(text.read()?.trim_end_matches(is_padding), &mut draft)?,
@@ -506,7 +518,10 @@ fn unknown(text: &Text<'_>) -> DecodeError {
     let reason = match beginning.first() {
         None => "the body is empty".into(),
         Some(first) => {
-            format!("the body begins with 0x{first:02x}, as neither JSON nor XML does").into()
+            let advice = binary::advice(beginning).map(|advice| format!("; {advice}"));
+            let advice = advice.unwrap_or_default();
+            format!("the body begins with 0x{first:02x}, as neither JSON nor XML does{advice}")
+                .into()
         }
     };
     DecodeError {

@@ -1,7 +1,7 @@
 //! In which format a body is, and what told it.
 
 use super::encoding::{self, Text};
-use super::{FORMATS, Format, Hint, Limits, Read, binary, without_mark};
+use super::{Decoder, Dictionary, FORMATS, Format, Hint, Limits, Read, binary, without_mark};
 use crate::context::WireFormat;
 
 /// What a body is read as, and why: for whoever looks into bodies by hand.
@@ -74,26 +74,45 @@ pub enum Encoding {
 /// assert_eq!(found.encoding, Encoding::Utf8 { is_marked: false });
 /// ```
 pub fn recognize<'a>(body: &[u8], hint: Hint<'a>) -> Recognition<'a> {
-    let text = Text::new(body);
-    let beginning = text.beginning();
-    let (format, told_by) = choose(beginning, hint);
-    Recognition {
-        format: format.map(|format| format.wire),
-        told_by,
-        encoding: encoding(body, format.is_some_and(Format::is_binary)),
-        size: body.len(),
-        first: beginning.first().copied(),
+    Decoder::default().recognize(body, hint)
+}
+
+impl Decoder {
+    /// Tells which format a body seems to have, with this dictionary, and why: see [`recognize`]. The encoding is
+    /// that of the format that it is read in, which [`Decoder::format`] may name.
+    pub fn recognize<'a>(&self, body: &[u8], hint: Hint<'a>) -> Recognition<'a> {
+        let text = Text::new(body);
+        let beginning = text.beginning();
+        let own = self.dictionary.as_ref();
+        let (format, told_by) = choose(beginning, hint, own);
+        let format = format.map(|format| format.wire);
+        let is_binary = self.format.or(format) == Some(WireFormat::Binary);
+        Recognition {
+            format,
+            told_by,
+            encoding: encoding(body, is_binary, own),
+            size: body.len(),
+            first: beginning.first().copied(),
+        }
     }
 }
 
 /// Tells how a body is written that is read in the given format, whatever it begins with.
 pub fn encoding_of(body: &[u8], format: WireFormat) -> Encoding {
-    encoding(body, format == WireFormat::Binary)
+    encoding(body, format == WireFormat::Binary, None)
 }
 
 /// The format of a body, given from its first meaningful byte on: that which its label names and its
 /// first bytes confirm; where they contradict, the bytes are right.
-pub(super) fn choose<'a>(text: &[u8], hint: Hint<'a>) -> (Option<&'static Format>, ToldBy<'a>) {
+pub(super) fn choose<'a>(
+    text: &[u8],
+    hint: Hint<'a>,
+    own: Option<&Dictionary>,
+) -> (Option<&'static Format>, ToldBy<'a>) {
+    let recognizes = |format: &Format| {
+        format.recognizes(text)
+            || (format.is_binary() && own.is_some_and(|own| binary::is_named_in(text, own)))
+    };
     let labelled = [hint.content_type, hint.property]
         .into_iter()
         .flatten()
@@ -101,10 +120,10 @@ pub(super) fn choose<'a>(text: &[u8], hint: Hint<'a>) -> (Option<&'static Format
             let format = FORMATS.iter().find(|format| format.is_named(label))?;
             Some((format, label))
         });
-    if let Some((format, label)) = labelled.filter(|(format, _)| format.recognizes(text)) {
+    if let Some((format, label)) = labelled.filter(|(format, _)| recognizes(format)) {
         return (Some(format), ToldBy::Label(label));
     }
-    let recognized = FORMATS.iter().find(|format| format.recognizes(text));
+    let recognized = FORMATS.iter().find(|format| recognizes(format));
     match (recognized, labelled.filter(|_| !text.is_empty())) {
         (Some(format), Some((_, label))) => (Some(format), ToldBy::FirstBytesAgainst(label)),
         (Some(format), None) => (Some(format), ToldBy::FirstBytes),
@@ -119,10 +138,10 @@ impl Format {
     }
 }
 
-fn encoding(body: &[u8], is_binary: bool) -> Encoding {
+fn encoding(body: &[u8], is_binary: bool, own: Option<&Dictionary>) -> Encoding {
     if is_binary {
         let bytes = without_mark(body).trim_ascii_start();
-        let string = binary::string(bytes, Limits::default());
+        let string = binary::string(bytes, Limits::default(), own);
         return match string.ok().flatten() {
             None => Encoding::Binary,
             Some((text, _)) => Encoding::StringInBinary {

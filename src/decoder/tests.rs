@@ -26,7 +26,7 @@ fn decoded(body: &str) -> Decoded {
     };
     let decoder = Decoder {
         limits,
-        format: None,
+        ..Decoder::default()
     };
     decoder.decode(body.as_bytes(), Hint::default()).unwrap()
 }

@@ -17,7 +17,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use time::format_description::well_known::Rfc3339;
 
 use crate::context::{Document, ExecutionContext, WireFormat};
-use crate::decoder::{Decoded, Decoder, Foreign, Hint, Limits, Outcome};
+use crate::decoder::{Decoded, Decoder, Foreign, Hint, Outcome};
 use crate::event::{Body, Event, PartitionId, Properties, SequenceNumber, Source};
 use crate::trace::TraceContext;
 
@@ -74,10 +74,10 @@ pub(crate) enum Content {
 }
 
 impl Message {
-    /// Decodes the body of `event`, which may cost so much.
-    pub(crate) fn decode(source: Arc<Source>, event: Event, limits: Limits) -> Self {
+    /// Decodes the body of `event` as `decoder` does.
+    pub(crate) fn decode(source: Arc<Source>, event: Event, decoder: &Decoder) -> Self {
         let content = match &event.body {
-            Body::Bytes(body) => decode(body, &event, limits),
+            Body::Bytes(body) => decode(body, &event, decoder),
             Body::Unreadable { reason, .. } => Content::Undecodable {
                 format: None,
                 reason: reason.clone(),
@@ -155,17 +155,13 @@ impl Message {
     }
 }
 
-fn decode(body: &[u8], event: &Event, limits: Limits) -> Content {
+fn decode(body: &[u8], event: &Event, decoder: &Decoder) -> Content {
     let hint = Hint {
         content_type: event.content_type.as_deref(),
         property: event
             .properties
             .get("ContentType")
             .and_then(|value| value.as_str()),
-    };
-    let decoder = Decoder {
-        limits,
-        format: None,
     };
     match decoder.read(body, hint) {
         Ok(Outcome::Context(decoded)) => Content::Context {

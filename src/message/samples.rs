@@ -6,7 +6,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::Message;
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber, Source};
 
 /// An event of partition 0 with this body, number 0.
@@ -30,7 +30,7 @@ pub(crate) fn decoded(event: Event) -> Message {
         event_hub: "events".into(),
         consumer_group: "$Default".into(),
     };
-    Message::decode(Arc::new(source), event, Limits::default())
+    Message::decode(Arc::new(source), event, &Decoder::default())
 }
 
 /// A message with this body.

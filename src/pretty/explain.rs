@@ -2,7 +2,7 @@
 
 use super::value::{Name, Quoted};
 use crate::context::{Document, ExecutionContext, WireFormat};
-use crate::decoder::{self, Encoding, Hint, Recognition, ToldBy};
+use crate::decoder::{self, Decoder, Encoding, Hint, Recognition, ToldBy};
 
 /// One thing that is known of a body: a word for it, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,19 +16,17 @@ pub(crate) struct Fact {
 /// So many parents are named: a chain may have two hundred.
 const PARENTS: usize = 10;
 
-/// What is known of a body, from its first byte to its context, where it has one. `named` is the format
-/// that it was to be read in, whatever it looks like.
+/// What is known of a body, from its first byte to its context, where it has one. `decoder` is what read it.
 pub(crate) fn facts(
     body: &[u8],
     hint: Hint<'_>,
-    named: Option<WireFormat>,
+    decoder: &Decoder,
     document: Option<&Document<'_>>,
 ) -> Vec<Fact> {
     let mut facts = Facts(Vec::new());
-    let found = decoder::recognize(body, hint);
-    facts.add("format", format(&found, named));
-    let encoding = named.map_or(found.encoding, |format| decoder::encoding_of(body, format));
-    facts.add("encoding", written(encoding));
+    let found = decoder.recognize(body, hint);
+    facts.add("format", format(&found, decoder.format));
+    facts.add("encoding", written(found.encoding));
     facts.add(
         "size",
         match found.size {

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::event::{Body, Event, Offset, PartitionId, Properties, SequenceNumber, Source};
 use crate::message::{Message, Place};
 
@@ -31,11 +31,11 @@ pub(crate) struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Reads a line, with a body that may cost so much.
+    /// Reads a line, with its body as `decoder` does.
     ///
     /// # Errors
     /// What is wrong with it, as a fragment without anything of the line: `has no "offset"`.
-    pub(super) fn read(line: &[u8], decode: Limits) -> Result<Self, String> {
+    pub(super) fn read(line: &[u8], decoder: &Decoder) -> Result<Self, String> {
         let document = Members::read(line)?;
         let dead = document
             .get("dead_letter")
@@ -60,7 +60,7 @@ impl DeadLetter {
             properties: document.properties()?,
             body: Body::Bytes(Bytes::from(body)),
         };
-        let mut message = Message::decode(Arc::new(source), event, decode);
+        let mut message = Message::decode(Arc::new(source), event, decoder);
         message.is_replay = document.get("replay").is_some();
         message.duplicate_of = document.duplicate_of()?;
         Ok(Self {
@@ -222,7 +222,7 @@ mod tests {
                 sequence_number: SequenceNumber(7),
             });
             let expected = document(&original);
-            let dead = DeadLetter::read(&line(original), Limits::default()).unwrap();
+            let dead = DeadLetter::read(&line(original), &Decoder::default()).unwrap();
             assert_eq!(document(&dead.message), expected);
             assert_eq!(dead.message.event.body.bytes(), body.as_bytes());
             assert_eq!(dead.sink.as_deref(), Some("crm"));
@@ -284,18 +284,18 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                DeadLetter::read(line.as_bytes(), Limits::default()).unwrap_err(),
+                DeadLetter::read(line.as_bytes(), &Decoder::default()).unwrap_err(),
                 expected
             );
         }
-        assert!(DeadLetter::read(b"\xff", Limits::default()).is_err());
+        assert!(DeadLetter::read(b"\xff", &Decoder::default()).is_err());
     }
 
     #[test]
     fn a_line_cut_anywhere_is_no_dead_letter() {
         let whole = line(message(r#"{"MessageName":"Create","InputParameters":[]}"#));
         for end in 0..whole.len() {
-            DeadLetter::read(&whole[..end], Limits::default()).unwrap_err();
+            DeadLetter::read(&whole[..end], &Decoder::default()).unwrap_err();
         }
     }
 }

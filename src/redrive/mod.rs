@@ -22,7 +22,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::ack::Limit;
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::shutdown::Shutdown;
 use crate::sink::{self, OnRefusal, Orders, QueueLimit, SinkHandle, SinkWorker};
 use delivering::Delivering;
@@ -47,8 +47,8 @@ pub(crate) struct Redrive {
     pub sink: sink::Config,
     /// Which of its lines.
     pub choice: Choice,
-    /// What a body may cost.
-    pub decode: Limits,
+    /// How bodies are decoded.
+    pub decode: Decoder,
 }
 
 /// What became of the lines of a file.
@@ -170,7 +170,7 @@ impl Redrive {
     pub(crate) async fn run(self, shutdown: &Shutdown) -> Result<Summary, RedriveError> {
         let refusals = Refusals::beside(&self.file);
         let (path, task, choice) = (self.file.clone(), self.task(), self.choice);
-        let decode = self.decode;
+        let decode = self.decode.clone();
         let (lock, file) = lock(&path)?;
         let opening = {
             let refusals = refusals.clone();
@@ -250,7 +250,7 @@ fn open(
     file: File,
     task: Task,
     choice: Choice,
-    decode: Limits,
+    decode: Decoder,
     refusals: Option<Refusals>,
 ) -> Result<(Reader, Progress, Summary), RedriveError> {
     let (progress, done) = Progress::load(path, task).map_err(|source| RedriveError::Progress {

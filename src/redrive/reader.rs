@@ -10,7 +10,7 @@ use super::dead_letter::DeadLetter;
 use super::lines::{LONGEST, Line, Lines};
 use super::progress::{Done, Mark};
 use super::refusals::{self, Refusals};
-use crate::decoder::Limits;
+use crate::decoder::Decoder;
 use crate::message::Message;
 
 /// Which dead letters of a file are meant.
@@ -84,7 +84,7 @@ pub(super) struct Reader {
     path: PathBuf,
     lines: Lines,
     choice: Choice,
-    decode: Limits,
+    decode: Decoder,
     /// Where damaged lines are copied to; none where that is not wanted.
     refusals: Option<Refusals>,
 }
@@ -96,7 +96,7 @@ impl Reader {
         file: File,
         done: Option<&Done>,
         choice: Choice,
-        decode: Limits,
+        decode: Decoder,
         refusals: Option<Refusals>,
     ) -> Result<Self, RedriveError> {
         let unreadable = |source| RedriveError::Read {
@@ -156,7 +156,7 @@ impl Reader {
         if bytes.trim_ascii().is_empty() {
             return Ok(What::LeftOut);
         }
-        let dead = DeadLetter::read(bytes, self.decode)?;
+        let dead = DeadLetter::read(bytes, &self.decode)?;
         Ok(match self.choice.includes(&dead) {
             true => What::Chosen(Box::new(dead)),
             false => What::LeftOut,

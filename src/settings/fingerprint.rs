@@ -71,7 +71,7 @@ fn add(
         kind => digest.update(format!("{kind:?}")),
     }
     if let ValueKind::String(path) = &value.kind
-        && key.ends_with("_file")
+        && (key.ends_with("_file") || key == "decode.dictionary")
         && !is_watched(&key)
     {
         match durable::read(&secret::locate(Path::new(path)), LARGEST) {
@@ -128,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         let toml = format!(
-            "token_file = \"{0}\"\nwatched_file = \"{0}\"\npath = \"{0}\"\n",
+            "token_file = \"{0}\"\nwatched_file = \"{0}\"\npath = \"{0}\"\n[decode]\ndictionary = \"{0}\"\n",
             file.display()
         );
         let absent = fingerprint(&toml);
@@ -139,7 +139,8 @@ mod tests {
         let after = fingerprint(&toml);
         for other in [&absent, &after] {
             let differences = before.differences(other);
-            assert_eq!(differences.into_iter().collect::<Vec<_>>(), ["token_file"]);
+            let differences: Vec<&str> = differences.into_iter().collect();
+            assert_eq!(differences, ["decode.dictionary", "token_file"]);
         }
         assert!(!format!("{before:?}").contains("hunter2"));
     }

@@ -56,7 +56,7 @@ pub(crate) const FOLDERS: &[Folder] = &[
     },
 ];
 
-/// What has no truth: a type that nobody knows, and what no number can be. And what is refused: strings
+/// What has no truth: a type that nobody knows, and what no number can be. And what is refused without more: strings
 /// in a dictionary that does not come with the body. [`super::odd`] reads them.
 const UNTOLD: &[&str] = &[
     "x11-static-dictionary",

@@ -1,10 +1,11 @@
 //! What is odd and has no truth.
 
 use dataverse_listener::context::{ExecutionContext, Value, WireFormat};
-use dataverse_listener::decoder::{Hint, decode, decode_as};
+use dataverse_listener::decoder::{Decoder, Dictionary, Hint, ToldBy, decode, decode_as};
 
 use super::corpus::bytes;
-use super::decoded;
+use super::tree::assert_same;
+use super::{decoded, typed};
 
 const FORMATS: [&str; 3] = ["json", "xml", "bin"];
 
@@ -66,9 +67,41 @@ fn of_a_repeated_key_the_last_value_is_kept_and_a_note_says_so() {
     }
 }
 
+const NUMBERED: &str = "odd/x11-static-dictionary.bin";
+
+/// A decoder with the strings that lie beside that body.
+fn with_strings() -> Decoder {
+    let strings = String::from_utf8(bytes("odd/x11-static-dictionary.strings.txt")).unwrap();
+    Decoder {
+        dictionary: Some(Dictionary::from_lines(&strings)),
+        ..Decoder::default()
+    }
+}
+
 #[test]
-fn strings_of_another_dictionary_are_no_context() {
-    let body = bytes("odd/x11-static-dictionary.bin");
+fn strings_of_another_dictionary_are_a_context_with_that_dictionary() {
+    let body = bytes(NUMBERED);
+    let labelled = Hint {
+        content_type: None,
+        property: Some("application/msbin1"),
+    };
+    // The same message as another file, which has a truth.
+    let expected = decoded("odd/x03-indented-declaration-bom.xml");
+    for hint in [Hint::default(), labelled] {
+        let decoded = with_strings().decode(&body, hint).unwrap();
+        assert_eq!(decoded.format, WireFormat::Binary);
+        assert_eq!(decoded.notes, []);
+        let (actual, expected) = (decoded.context(), expected.context());
+        assert_same(&typed::context(actual), &typed::context(expected), NUMBERED);
+    }
+    let told = with_strings().recognize(&body, Hint::default());
+    assert_eq!(told.format, Some(WireFormat::Binary));
+    assert_eq!(told.told_by, ToldBy::FirstBytes);
+}
+
+#[test]
+fn strings_of_another_dictionary_are_no_context_without_it_and_the_error_says_what_to_do() {
+    let body = bytes(NUMBERED);
     let hint = Hint {
         content_type: None,
         property: Some("application/msbin1"),
@@ -79,9 +112,44 @@ fn strings_of_another_dictionary_are_no_context() {
     ] {
         assert_eq!(
             error.to_string(),
-            "binary at byte 50: no execution context: another root element"
+            "binary at byte 1: the root element has a number for a name; where the sender has a dictionary of its own, give its strings (decode.dictionary)"
         );
     }
     let error = decode(&body, Hint::default()).unwrap_err();
     assert_eq!(error.format, None, "{error}");
+    assert!(
+        error.to_string().ends_with("(decode.dictionary)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_strings_of_another_dictionary_do_no_harm_to_other_bodies() {
+    for name in super::corpus::decodable() {
+        let body = bytes(&name);
+        let plain = decode(&body, Hint::default());
+        assert_eq!(
+            with_strings().decode(&body, Hint::default()),
+            plain,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_changed_byte_makes_the_decoder_with_a_dictionary_panic() {
+    let mut body = bytes(NUMBERED);
+    let decoder = with_strings();
+    for at in 0..body.len() {
+        let original = body[at];
+        for changed in [original ^ 1, 0x42, 0xaa, 0] {
+            body[at] = changed;
+            let hint = Hint::default();
+            if let Err(error) = decoder.decode(&body, hint) {
+                assert_eq!(error.to_string().lines().count(), 1, "{error}");
+            }
+        }
+        body[at] = original;
+        assert!(decoder.decode(&body[..at], Hint::default()).is_err());
+    }
 }

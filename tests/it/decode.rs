@@ -1,10 +1,11 @@
 //! `decode`: files in, documents out, exit codes.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::world::{Program, bodies, command};
+use crate::world::{Ended, Program, bodies, command};
 
 #[test]
 fn every_file_becomes_one_line() {
@@ -143,4 +144,51 @@ fn many_columns_are_counted_and_not_all_shown() {
         "{shown}"
     );
     assert!(shown.ends_with("and 19 more columns"), "{shown}");
+}
+
+/// `decode` with the body of the corpus that names its root by a number, and these options.
+fn numbered(options: &[&str]) -> Ended {
+    let odd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/odd");
+    let body = odd.join("x11-static-dictionary.bin");
+    let options = options.iter().copied();
+    let arguments = ["decode"].into_iter().chain(options);
+    Program::start(command(arguments).arg(body)).wait()
+}
+
+#[test]
+fn strings_of_the_sender_s_own_are_given_in_a_file() {
+    let strings = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/corpus/odd/x11-static-dictionary.strings.txt");
+    let strings = strings.to_str().unwrap();
+    let ended = numbered(&["--dictionary", strings, "--explain"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let document: Value = serde_json::from_str(&ended.stdout[0]).unwrap();
+    assert_eq!(document["MessageName"], "Update");
+    let told = "x11-static-dictionary.bin: format: binary: it begins with B";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+
+    let ended = numbered(&["--format", "binary"]);
+    assert_eq!(ended.status.code(), Some(65), "{}", ended.stderr);
+    let told = "the root element has a number for a name; where the sender has a dictionary of its own, give its strings (decode.dictionary)";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_of_strings_that_is_none_is_told_before_anything_is_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("strings.txt");
+    for (bytes, reason) in [
+        (None, "No such file or directory"),
+        (Some(&b""[..]), "there is no string in it; write one a line"),
+        (Some(b"\xff"), "it is not text in UTF-8"),
+    ] {
+        if let Some(bytes) = bytes {
+            fs::write(&file, bytes).unwrap();
+        }
+        let ended = numbered(&["--dictionary", file.to_str().unwrap()]);
+        assert_eq!(ended.status.code(), Some(66), "{}", ended.stderr);
+        assert_eq!(ended.stdout.len(), 0);
+        let told = format!("cannot read the strings in {}: {reason}", file.display());
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    }
 }

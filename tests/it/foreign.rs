@@ -1,5 +1,5 @@
 //! Events of others in the hub: their JSON goes on as it came, and nothing waits for it; and bodies that cost
-//! more than the daemon takes.
+//! more than the daemon takes, or name strings by numbers of their own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -236,4 +236,45 @@ fn a_body_that_costs_more_than_is_taken_goes_to_the_dead_letters_and_says_why() 
         ]
     );
     assert_eq!(own[0]["sequence_number"], 2);
+}
+
+#[test]
+fn a_body_with_strings_of_its_own_is_a_dead_letter_until_the_strings_are_given() {
+    let world = World::new(&[]);
+    let odd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/odd");
+    let body = odd.join("x11-static-dictionary.bin");
+    let strings = odd.join("x11-static-dictionary.strings.txt");
+    let post = || world.hub.simulate([body.to_str().unwrap()]);
+    let folder = world.folder.path().display().to_string();
+    let dead = format!(
+        "[[sink]]\nname = \"dead\"\ntype = \"file\"\ndirectory = \"{folder}\"\npath = \"dead.ndjson\"\n\
+         [dead_letter]\nsink = \"dead\"\n"
+    );
+    post();
+    let daemon = world.daemon(&dead);
+    let letter = world.documents("dead.ndjson", 1).remove(0);
+    world.stop(daemon);
+    let reason = letter["undecodable"]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("(decode.dictionary)"), "{reason}");
+
+    post();
+    let with_strings = format!(
+        "{dead}[decode]\ndictionary = {:?}\n",
+        strings.to_str().unwrap()
+    );
+    let daemon = world.daemon(&with_strings);
+    let own = world.documents("out.ndjson", 1).remove(0);
+    world.stop(daemon);
+    assert_eq!(own["sequence_number"], 1);
+    assert_eq!(own["context"]["@format"], "binary");
+    assert_eq!(own["context"]["MessageName"], "Update");
+
+    let (config, file) = (world.path("daemon.toml"), world.path("dead.ndjson"));
+    let (config, file) = (config.to_str().unwrap(), file.to_str().unwrap());
+    let mut redrive = command(["redrive", "--config", config, "--sink", "files", file]);
+    let ended = Program::start(&mut redrive).wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let again = world.documents("out.ndjson", 2).remove(1);
+    assert_eq!(again["sequence_number"], 0);
+    assert_eq!(again["context"], own["context"]);
 }

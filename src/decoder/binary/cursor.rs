@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 
 use super::dictionary::STRINGS;
-use crate::decoder::Fault;
 use crate::decoder::limits::Limits;
+use crate::decoder::{Dictionary, Fault};
+
+/// What to do where the sender names strings by numbers of its own.
+pub(super) const GIVE_STRINGS: &str =
+    "where the sender has a dictionary of its own, give its strings (decode.dictionary)";
 
 /// A body and how far it was read.
 #[derive(Debug)]
@@ -12,14 +16,17 @@ pub(super) struct Cursor<'a> {
     body: &'a [u8],
     at: usize,
     limits: Limits,
+    /// In place of the static one.
+    own: Option<&'a Dictionary>,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(body: &'a [u8], limits: Limits) -> Self {
+    pub(super) fn new(body: &'a [u8], limits: Limits, own: Option<&'a Dictionary>) -> Self {
         Self {
             body,
             at: 0,
             limits,
+            own,
         }
     }
 
@@ -122,18 +129,28 @@ impl<'a> Cursor<'a> {
         str::from_utf8(bytes).map_err(|cause| Fault::new(start + cause.valid_up_to(), "not UTF-8"))
     }
 
-    /// Reads the number of a string in the dictionary. Even numbers are those of the static one; odd ones
-    /// are those of a session, which a body that stands alone does not have.
-    pub(super) fn dictionary(&mut self) -> Result<&'static str, Fault> {
+    /// Reads the number of a string in the dictionary. Even numbers are those of the static one, or of the
+    /// sender's own; odd ones are those of a session, which a body that stands alone does not have.
+    pub(super) fn dictionary(&mut self) -> Result<&'a str, Fault> {
         let number = self.int31()?;
         if number % 2 == 1 {
             return Err(
                 self.fault("a string by its number in a dictionary that the body does not have")
             );
         }
-        STRINGS
-            .get(number / 2)
-            .copied()
-            .ok_or_else(|| self.fault("a string by a number that the static dictionary lacks"))
+        let place = number / 2;
+        match self.own {
+            None => STRINGS.get(place).copied().ok_or_else(|| {
+                self.fault(format!(
+                    "a string by a number that the static dictionary lacks; {GIVE_STRINGS}"
+                ))
+            }),
+            Some(own) => own.get(place).ok_or_else(|| {
+                let count = own.len();
+                self.fault(format!(
+                    "string {place}, counted from 0, of a dictionary that has {count} (decode.dictionary)"
+                ))
+            }),
+        }
     }
 }

@@ -366,7 +366,7 @@ const DAMAGED: &[(&[u8], &str)] = &[
     ),
     (
         &[0xaa, 0xce, 0x07],
-        "a string by a number that the static dictionary lacks",
+        "a string by a number that the static dictionary lacks; where the sender has a dictionary of its own, give its strings (decode.dictionary)",
     ),
     (
         &[0x40, 0xff, 0xff, 0xff, 0xff, 0x08],
