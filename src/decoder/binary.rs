@@ -248,6 +248,14 @@ impl<'a> Elements<'a> for Records<'a> {
 
     fn text(&mut self) -> Result<Text<'a>, Fault> {
         match self.cursor.peek() {
+            // What nearly all texts are, with the end of their element.
+            Some(0x99) if self.is_between() => {
+                self.cursor.step();
+                let length = self.cursor.byte()?;
+                let text = self.cursor.text(length.into())?;
+                self.close()?;
+                Ok(text.into())
+            }
             Some(record @ text::FIRST..) if self.is_between() => {
                 self.cursor.step();
                 let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;

@@ -75,11 +75,17 @@ impl Reader<'_, '_> {
     }
 
     fn number(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
-        let before = self.lexer.clone();
-        let text = self.lexer.number();
-        if !is_number(text) {
-            return Err(before.fault("a value is expected"));
-        }
+        let text = match self.lexer.whole_number() {
+            Some(text) => text,
+            None => {
+                let before = self.lexer.clone();
+                let text = self.lexer.number();
+                if !is_number(text) {
+                    return Err(before.fault("a value is expected"));
+                }
+                text
+            }
+        };
         if let (Shape::Enum(names), Ok(place)) = (shape, text.parse::<usize>())
             && let Some(member) = names.get(place)
         {

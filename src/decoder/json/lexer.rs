@@ -52,13 +52,18 @@ impl<'a> Lexer<'a> {
 
     /// Reads the comma before another item, or the end of the list; true where another item follows.
     pub(super) fn another(&mut self, end: u8, is_first: bool) -> Result<bool, Fault> {
-        if self.accept(end) {
-            return Ok(false);
+        match self.peek() {
+            Some(b',') if !is_first => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(byte) if byte == end => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ if is_first => Ok(true),
+            _ => Err(self.missing("a comma or a closing bracket")),
         }
-        if !is_first {
-            self.expect(b',', "a comma or a closing bracket")?;
-        }
-        Ok(true)
     }
 
     /// Reads a literal word.
@@ -68,6 +73,19 @@ impl<'a> Lexer<'a> {
             return Ok(());
         }
         Err(self.missing("a value"))
+    }
+
+    /// Reads a whole number of which nothing but its digits is written; none where there is another thing.
+    pub(super) fn whole_number(&mut self) -> Option<&'a str> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_number = digits == 1 || (digits > 1 && rest[0] != b'0');
+        let is_end = matches!(rest.get(digits), Some(b',' | b']' | b'}'));
+        (is_number && is_end).then(|| {
+            let number = &self.text[self.at..self.at + digits];
+            self.at += digits;
+            number
+        })
     }
 
     /// Reads whatever could be a number: digits, signs, letters.
@@ -268,9 +286,17 @@ impl<'a> Lexer<'a> {
     }
 
     fn code_unit(&self, at: usize) -> Option<u16> {
-        let digits = self.text.get(at..at + 6)?.strip_prefix("\\u")?;
-        let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hexadecimal.then(|| u16::from_str_radix(digits, 16).ok())?
+        let escape = self.text.as_bytes().get(at..at + 6)?;
+        let digits = escape.strip_prefix(b"\\u")?;
+        digits.iter().try_fold(0, |unit, digit| {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                b'A'..=b'F' => digit - b'A' + 10,
+                _ => return None,
+            };
+            Some(unit << 4 | u16::from(value))
+        })
     }
 }
 
