@@ -59,9 +59,8 @@ pub(super) fn from_binary(binary: u64) -> String {
         2 | 3 if ticks < TICKS_END + TICKS_PER_DAY => ticks.min(TICKS_END - 1),
         _ => ticks,
     };
-    let nanoseconds = (i128::from(ticks) - TICKS_TO_1970) * 100;
-    match OffsetDateTime::from_unix_timestamp_nanos(nanoseconds) {
-        Ok(instant) if ticks < TICKS_END => render(instant, zone),
+    match from_ticks(ticks) {
+        Some(instant) if ticks < TICKS_END => render(instant, zone),
         _ => ticks.to_string(),
     }
 }
@@ -70,7 +69,15 @@ const TICKS_CEILING: u64 = 1 << 62;
 const TICKS_PER_DAY: u64 = 864_000_000_000;
 /// Ticks from the year 1 to the year 10000.
 const TICKS_END: u64 = 3_652_059 * TICKS_PER_DAY;
-const TICKS_TO_1970: i128 = 621_355_968_000_000_000;
+const TICKS_PER_SECOND: u64 = 10_000_000;
+const SECONDS_TO_1970: i64 = 62_135_596_800;
+
+fn from_ticks(ticks: u64) -> Option<OffsetDateTime> {
+    let second = i64::try_from(ticks / TICKS_PER_SECOND).ok()? - SECONDS_TO_1970;
+    let rest = u32::try_from(ticks % TICKS_PER_SECOND * 100).ok()?;
+    let second = OffsetDateTime::from_unix_timestamp(second).ok()?;
+    second.replace_nanosecond(rest).ok()
+}
 
 /// Milliseconds and, where given, minutes of offset.
 fn parse(text: &str) -> Option<(i64, Option<i32>)> {

@@ -20,7 +20,14 @@ pub(super) struct Fault(Box<(usize, Cow<'static, str>)>);
 
 impl Fault {
     pub(super) fn new(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new((offset, reason.into())))
+        Self::boxed(offset, reason.into())
+    }
+
+    /// Kept out of what calls it: no sound body comes here.
+    #[cold]
+    #[inline(never)]
+    fn boxed(offset: usize, reason: Cow<'static, str>) -> Self {
+        Self(Box::new((offset, reason)))
     }
 
     pub(super) fn into_parts(self) -> (usize, Cow<'static, str>) {

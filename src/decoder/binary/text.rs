@@ -164,7 +164,7 @@ fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<
             .into()
         }
         0x92 => floating(&format!("{:e}", f64::from_le_bytes(cursor.array()?)), 15).into(),
-        0x94 => decimal(cursor)?.into(),
+        0x94 => Text::Made(decimal(cursor)?),
         0x96 => date::from_binary(u64::from_le_bytes(cursor.array()?)).into(),
         0x98 | 0x9a | 0x9c => {
             let length = length(cursor, kind, 0x98)?;
@@ -251,7 +251,7 @@ fn fraction(sign: &str, digits: &str, zeros: u32) -> String {
 }
 
 /// Reads a `System.Decimal`: two bytes of nothing, scale, sign, and 96 bits, the high 32 first.
-fn decimal(cursor: &mut Cursor<'_>) -> Result<String, Fault> {
+fn decimal(cursor: &mut Cursor<'_>) -> Result<SmolStr, Fault> {
     let [_, _, scale, sign] = cursor.array()?;
     let high = u32::from_le_bytes(cursor.array()?);
     let low = u64::from_le_bytes(cursor.array()?);
@@ -259,15 +259,40 @@ fn decimal(cursor: &mut Cursor<'_>) -> Result<String, Fault> {
         return Err(cursor.fault("a decimal with a scale or a sign that it cannot have"));
     }
     let scale = usize::from(scale);
-    let digits = format!(
-        "{:0width$}",
-        u128::from(high) << 64 | u128::from(low),
-        width = scale + 1
-    );
-    let (whole, rest) = digits.split_at(digits.len() - scale);
-    let sign = if sign == 0 { "" } else { "-" };
-    let point = if rest.is_empty() { "" } else { "." };
-    Ok(format!("{sign}{whole}{point}{rest}"))
+    // A sign, a point, 29 digits, and a zero before the point.
+    let mut text = [0; 40];
+    let mut first = text.len();
+    let mut put = |byte| {
+        first -= 1;
+        text[first] = byte;
+    };
+    let mut rest = u128::from(high) << 64 | u128::from(low);
+    let mut count = 0;
+    while count <= scale || rest > 0 {
+        if count == scale && scale > 0 {
+            put(b'.');
+        }
+        // Nearly all fit 64 bits, which are divided much faster.
+        let digit = match u64::try_from(rest) {
+            Ok(small) => {
+                rest = u128::from(small / 10);
+                small % 10
+            }
+            Err(_) => {
+                let digit = rest % 10;
+                rest /= 10;
+                digit as u64
+            }
+        };
+        put(b'0' + digit as u8);
+        count += 1;
+    }
+    if sign != 0 {
+        put(b'-');
+    }
+    Ok(SmolStr::new(
+        str::from_utf8(&text[first..]).unwrap_or_default(),
+    ))
 }
 
 /// The text of a UUID, of which the first three parts come with their low bytes first.
