@@ -48,3 +48,48 @@ fn coded(code: &str) -> Result<char, &'static str> {
         Err(_) => Err("a broken character reference"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::context::ExecutionContext;
+    use crate::decoder::Decoder;
+
+    #[test]
+    fn what_the_plain_reader_reads_the_general_one_reads_alike() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus");
+        let mut read = 0;
+        for folder in ["features", "random", "odd"] {
+            for entry in fs::read_dir(corpus.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                // What is in UTF-16 comes here as UTF-8.
+                let Ok(text) = fs::read_to_string(&path) else {
+                    continue;
+                };
+                if path.extension().is_none_or(|extension| extension != "xml") {
+                    continue;
+                }
+                let mut plain = Draft::new(text.len(), &Decoder::default());
+                if elements::read(plain::Plain::new(&text), &mut plain).is_err() {
+                    continue;
+                }
+                let mut general = Draft::new(text.len(), &Decoder::default());
+                elements::read(general::Xml::new(&text), &mut general).unwrap();
+                let (plain, general) = (plain.finish().unwrap(), general.finish().unwrap());
+                assert_eq!(plain.1, general.1, "{}", path.display());
+                assert_eq!(
+                    ExecutionContext::of(&plain.0),
+                    ExecutionContext::of(&general.0),
+                    "{}",
+                    path.display()
+                );
+                read += 1;
+            }
+        }
+        // All that the serializer wrote without a declaration.
+        assert!(read > 120, "{read}");
+    }
+}
