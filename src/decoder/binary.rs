@@ -13,7 +13,7 @@ use cursor::{Cursor, GIVE_STRINGS};
 
 use super::contract::{CONTEXT, Shape};
 use super::elements::{
-    self, Elements, MAX_PREFIXES, Named, Piece, Qualified, Scope, Space, Start, Text,
+    self, Attributes, Elements, Named, Piece, Qualified, Scope, Space, Start, Text,
 };
 use super::{Dictionary, Draft, Fault, Limits, is_padding, read_string};
 use crate::context::NumberKind;
@@ -92,19 +92,7 @@ pub(super) fn string<'a>(
             if start.name() == b"string" && records.is_in(&start.tag, &Space::Serialization) => {}
         _ => return Ok(None),
     }
-    let mut text = Text::default();
-    loop {
-        match records.next()? {
-            Piece::Text(more) if text.is_empty() => text = more,
-            Piece::Text(more) => {
-                text.append(&more);
-                records.room(text.len())?;
-            }
-            Piece::End => break,
-            Piece::Start(_) => return Err(records.fault("an element where text is expected")),
-            Piece::Nothing => return Err(records.fault("the body ends within an element")),
-        }
-    }
+    let text = records.text()?;
     let after = body.len() - records.cursor.rest().len();
     match records.next()? {
         Piece::Nothing => Ok(Some((text, after))),
@@ -121,7 +109,7 @@ fn letter(number: u8) -> Option<&'static [u8]> {
 /// The pieces of a body.
 struct Records<'a> {
     cursor: Cursor<'a>,
-    scope: Scope<&'a [u8]>,
+    scope: Scope<'a>,
     /// True where the text of the element that was started last is a 32-bit floating-point number.
     is_single: bool,
     /// True when the record that was read last ends its element too.
@@ -131,35 +119,6 @@ struct Records<'a> {
     is_last_item: bool,
     /// True after the end of the root.
     is_over: bool,
-}
-
-/// An attribute's prefix, name and value.
-struct Attribute<'a>(&'a [u8], &'a [u8], Cow<'a, [u8]>);
-
-/// The attributes of an element: nearly always one or none.
-#[derive(Default)]
-struct Kept<'a> {
-    first: Option<Attribute<'a>>,
-    others: Vec<Attribute<'a>>,
-}
-
-impl<'a> Kept<'a> {
-    fn push(&mut self, attribute: Attribute<'a>) {
-        match self.first {
-            None => self.first = Some(attribute),
-            Some(_) => self.others.push(attribute),
-        }
-    }
-}
-
-impl<'a, 'k> IntoIterator for &'k Kept<'a> {
-    type Item = &'k Attribute<'a>;
-    type IntoIter =
-        std::iter::Chain<std::option::Iter<'k, Attribute<'a>>, std::slice::Iter<'k, Attribute<'a>>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.first.iter().chain(&self.others)
-    }
 }
 
 /// Elements of one name, each with a value of one width.
@@ -329,23 +288,19 @@ impl<'a> Records<'a> {
             _ => (letter(record - 0x5e).unwrap_or_default(), cursor.name()?),
         };
         // A prefix may be bound behind the attributes that have it.
-        let mut attributes = Kept::default();
+        let mut attributes = Attributes::default();
         if let Some(0x04..=0x3f) = self.cursor.peek() {
             self.attributes(&mut attributes)?;
         }
         let mut start = Start::new(Qualified { prefix, name });
-        for Attribute(prefix, name, value) in &attributes {
-            if let Some(named) = start.attribute(self.scope.resolve(prefix), name, value) {
-                let named = self.scope.named(named);
-                start.named = named.map_err(|reason| self.cursor.fault(reason))?;
-            }
-        }
+        let told = self.scope.tell(&mut start, &attributes);
+        told.map_err(|reason| self.cursor.fault(reason))?;
         self.is_single = self.is_single(&start);
         Ok(start)
     }
 
     /// Reads attributes, binds prefixes, and keeps the attributes that may say something.
-    fn attributes(&mut self, attributes: &mut Kept<'a>) -> Result<(), Fault> {
+    fn attributes(&mut self, attributes: &mut Attributes<'a>) -> Result<(), Fault> {
         while let Some(record @ 0x04..=0x3f) = self.cursor.peek() {
             let cursor = &mut self.cursor;
             cursor.byte()?;
@@ -365,12 +320,8 @@ impl<'a> Records<'a> {
                 _ => (letter(record - 0x26).unwrap_or_default(), cursor.name()?),
             };
             let value = text::attribute(cursor)?;
-            if !prefix.is_empty() && matches!(name, b"nil" | b"type" | b"Id" | b"Ref") {
-                if attributes.others.len() == MAX_PREFIXES {
-                    return Err(self.cursor.fault("too many attributes of one element"));
-                }
-                attributes.push(Attribute(prefix, name, value));
-            }
+            let kept = attributes.push(Qualified { prefix, name }, value);
+            kept.map_err(|reason| self.cursor.fault(reason))?;
         }
         Ok(())
     }

@@ -78,6 +78,49 @@ impl Draft {
         Ok((tape, self.notes.list))
     }
 
+    /// Begins an entry of the bag at `bag`.
+    pub(super) fn begin_pair(&self, bag: usize) -> Pair {
+        Pair {
+            bag,
+            noted: self.notes.count(),
+            key: None,
+            value: None,
+        }
+    }
+
+    /// Begins the value of a pair, in place of an earlier one. Gives back its name, as far as that is known.
+    pub(super) fn begin_value(&mut self, pair: &mut Pair, names: &mut Names) -> Name {
+        let at = *pair.value.get_or_insert_with(|| self.values.place());
+        self.values.truncate(at);
+        let Some(key) = pair.key else {
+            return Name::NONE;
+        };
+        names.add(self.values.shown(key), &self.values, pair.bag);
+        Name::Sent(key)
+    }
+
+    /// Ends a pair; a pair without a value has null. An error, as a fragment, where it has no key or there is no
+    /// room for it.
+    pub(super) fn end_pair(
+        &mut self,
+        pair: &Pair,
+        names: &mut Names,
+    ) -> Result<(), Cow<'static, str>> {
+        let key = pair.key.ok_or("a key/value pair without a key")?;
+        self.notes_within(pair.noted, key);
+        match pair.value {
+            Some(at) => {
+                self.values.rename(at, Name::Sent(key));
+                Ok(())
+            }
+            None => {
+                names.add(self.values.shown(key), &self.values, pair.bag);
+                let pushed = self.values.push(Name::Sent(key), Slot::Null);
+                pushed.map_err(|full| self.limits.reason(full))
+            }
+        }
+    }
+
     /// Ends the bag at `at`, whose keys are `names`.
     pub(super) fn close_bag(&mut self, at: usize, count: usize, names: &Names) {
         let count = self.unrepeated(at, count, names, "key");
@@ -138,6 +181,27 @@ impl Draft {
         match name {
             Name::Known(name) => self.notes.within(count, name),
             Name::Sent(name) => self.notes_within(count, name),
+        }
+    }
+}
+
+/// An entry of a bag that is being read: its key and its value come in any order.
+#[derive(Debug)]
+pub(super) struct Pair {
+    bag: usize,
+    /// How many notes there were before it.
+    noted: usize,
+    key: Option<Span>,
+    /// Where its value is.
+    value: Option<usize>,
+}
+
+impl Pair {
+    /// Takes the key. A value that was read before it has not been looked for among `names`.
+    pub(super) fn take_key(&mut self, key: Span, names: &mut Names) {
+        self.key = Some(key);
+        if self.value.is_some() {
+            names.doubt();
         }
     }
 }

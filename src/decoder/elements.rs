@@ -8,7 +8,7 @@ mod references;
 mod scope;
 mod stream;
 
-pub(super) use scope::{MAX_PREFIXES, Scope, Space, split};
+pub(super) use scope::{Attributes, MAX_PREFIXES, Scope, Space, split};
 pub(super) use stream::{Elements, Named, Piece, Qualified, Start, Tag, Text};
 
 use references::{References, Referent};
@@ -217,39 +217,21 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
 
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
     fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
-        let noted = self.draft.notes.count();
-        let (mut key, mut value) = (None, None);
+        let mut pair = self.draft.begin_pair(bag);
         while let Some(start) = self.elements.child()? {
             match start.name() {
-                b"key" | b"Key" => {
-                    key = Some(self.key(start)?);
-                    if value.is_some() {
-                        names.doubt();
-                    }
-                }
+                b"key" | b"Key" => pair.take_key(self.key(start)?, names),
                 b"value" | b"Value" => {
-                    if let Some(earlier) = value {
-                        self.draft.values.truncate(earlier);
-                    }
-                    value = Some(self.draft.values.place());
-                    if let Some(key) = key {
-                        names.add(self.draft.values.shown(key), &self.draft.values, bag);
-                    }
-                    self.value(start, key.map_or(Name::NONE, Name::Sent), shape)?;
+                    let name = self.draft.begin_value(&mut pair, names);
+                    // Of an earlier value of this pair nothing is left.
+                    self.references.forget_from(self.draft.values.place());
+                    self.value(start, name, shape)?;
                 }
                 _ => self.skip()?,
             }
         }
-        let key = key.ok_or_else(|| self.elements.fault("a key/value pair without a key"))?;
-        self.draft.notes_within(noted, key);
-        match value {
-            Some(at) => self.draft.values.rename(at, Name::Sent(key)),
-            None => {
-                names.add(self.draft.values.shown(key), &self.draft.values, bag);
-                self.push(Name::Sent(key), Slot::Null)?;
-            }
-        }
-        Ok(())
+        let ended = self.draft.end_pair(&pair, names);
+        ended.map_err(|reason| self.elements.fault(reason))
     }
 
     /// Reads a key, which may stand for an earlier text.
@@ -367,7 +349,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         if children.are_items || are_repeated {
             self.draft.values.close(at, children.count, Slot::Array);
             if self.draft.pair_up(at) {
-                self.references.forget_from(at);
+                self.references.forget_from(at + 1);
             }
             return;
         }

@@ -187,42 +187,22 @@ impl Reader<'_, '_> {
 
     /// Reads `{"key": ..., "value": ...}` with its members in any order, as an entry of the bag at `bag`.
     fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
-        let noted = self.draft.notes.count();
+        let mut pair = self.draft.begin_pair(bag);
         self.lexer.expect(b'{', "a key/value pair")?;
-        let (mut key, mut value) = (None, None);
         let mut is_first = true;
         while self.lexer.another(b'}', is_first)? {
             is_first = false;
             match self.part_of_pair()? {
-                Part::Key => {
-                    key = Some(self.text()?);
-                    if value.is_some() {
-                        names.doubt();
-                    }
-                }
+                Part::Key => pair.take_key(self.text()?, names),
                 Part::Value => {
-                    if let Some(earlier) = value.replace(self.draft.values.place()) {
-                        self.draft.values.truncate(earlier);
-                        value = Some(earlier);
-                    }
-                    if let Some(key) = key {
-                        names.add(self.draft.values.shown(key), &self.draft.values, bag);
-                    }
-                    self.value(key.map_or(Name::NONE, Name::Sent), shape)?;
+                    let name = self.draft.begin_value(&mut pair, names);
+                    self.value(name, shape)?;
                 }
                 Part::Other => self.lexer.skip()?,
             }
         }
-        let key = key.ok_or_else(|| self.lexer.fault("a key/value pair without a key"))?;
-        self.draft.notes_within(noted, key);
-        match value {
-            Some(at) => self.draft.values.rename(at, Name::Sent(key)),
-            None => {
-                names.add(self.draft.values.shown(key), &self.draft.values, bag);
-                self.push(Name::Sent(key), Slot::Null)?;
-            }
-        }
-        Ok(())
+        let ended = self.draft.end_pair(&pair, names);
+        ended.map_err(|reason| self.lexer.fault(reason))
     }
 
     /// Reads the name of a member of a pair.

@@ -134,7 +134,7 @@ use serde_json::value::RawValue;
 
 pub use dictionary::Dictionary;
 pub use limits::Limits;
-pub use recognition::{Encoding, Recognition, ToldBy, encoding_of, recognize};
+pub use recognition::{Encoding, Recognition, ToldBy, recognize};
 pub use unknown::{Unknown, UnknownType, unknown_in};
 
 use self::draft::{Draft, Fault, Notes};

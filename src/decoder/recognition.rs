@@ -97,11 +97,6 @@ impl Decoder {
     }
 }
 
-/// Tells how a body is written that is read in the given format, whatever it begins with.
-pub fn encoding_of(body: &[u8], format: WireFormat) -> Encoding {
-    encoding(body, format == WireFormat::Binary, None)
-}
-
 /// The format of a body, given from its first meaningful byte on: that which its label names and its
 /// first bytes confirm; where they contradict, the bytes are right.
 pub(super) fn choose<'a>(

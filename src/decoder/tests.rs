@@ -485,3 +485,38 @@ fn a_context_is_truncated_when_flagged_or_when_what_it_must_have_is_empty() {
         false,
     );
 }
+
+#[test]
+fn a_reference_to_a_value_that_another_took_the_place_of_is_to_nothing() {
+    let decoded = decoded(&xml(
+        r#"<SharedVariables xmlns:z="http://schemas.microsoft.com/2003/10/Serialization/">
+            <p><key>a</key><value><x z:Id="1">gone</x></value><value>one</value></p>
+            <p><key>b</key><value z:Ref="1"/></p></SharedVariables>"#,
+    ));
+    let variables = decoded.context().shared_variables().unwrap();
+    assert_eq!(variables.get("a"), Some(Value::String("one")));
+    assert_eq!(variables.get("b"), Some(Value::Null));
+    let notes: Vec<_> = decoded.notes.iter().map(ToString::to_string).collect();
+    let expected =
+        "SharedVariables.b: a reference to an element that is not there, or that this one lies in";
+    assert_eq!(notes, [expected]);
+}
+
+#[test]
+fn a_type_that_comes_late_counts_also_behind_what_is_deep() {
+    let (open, close) = (
+        r#"{"SharedVariables":[{"key":"k","value":{"Parent":0,"__type":"X"}},{"key":"p","value":{"__type":"RemoteExecutionContext:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts","ParentContext":"#,
+        "}}]}",
+    );
+    // Three brackets a level, of which the reader counts two and another for the parent.
+    let levels = 80;
+    let deep = format!("{}null{}", open.repeat(levels), close.repeat(levels));
+    let late =
+        r#"{"Value":1,"__type":"Money:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts"}"#;
+    let decoded = decoded(&json(&format!(
+        r#","ParentContext":{deep},"OutputParameters":[{{"key":"late","value":{late}}}]"#
+    )));
+    let outputs = decoded.context().output_parameters().unwrap();
+    let money = outputs.get("late").unwrap().as_object().unwrap();
+    assert!(money.is("Money"));
+}

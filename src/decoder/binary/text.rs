@@ -44,12 +44,6 @@ pub(super) fn read<'a>(
     is_single: bool,
 ) -> Result<(Text<'a>, bool), Fault> {
     match record {
-        // What nearly all texts are.
-        0x98 | 0x99 => {
-            let length = cursor.byte()?;
-            let text = cursor.text(length.into())?;
-            Ok((text.into(), record & 1 == 1))
-        }
         START_LIST => list(cursor, is_single),
         BYTES_FIRST..=BYTES_LAST => bytes(cursor, record),
         _ => Ok((value(cursor, record & !1, is_single)?, record & 1 == 1)),

@@ -48,13 +48,17 @@ impl References {
     /// moved.
     pub(super) fn forget(&mut self, at: usize, names: &Names) {
         if names.is_repeated() {
-            self.forget_from(at);
+            self.forget_from(at + 1);
         }
     }
 
-    /// Gives up all values from `place` on, which have moved.
+    /// Gives up all values from `place` on, which have moved or are gone.
     pub(super) fn forget_from(&mut self, place: usize) {
+        // Nearly no body has a reference.
+        if self.known.is_empty() {
+            return;
+        }
         self.known
-            .retain(|_, referent| !matches!(referent, Referent::Value(at) if *at > place));
+            .retain(|_, referent| !matches!(referent, Referent::Value(at) if *at >= place));
     }
 }

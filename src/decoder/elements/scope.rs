@@ -2,7 +2,9 @@
 //!
 //! Source: *Namespaces in XML 1.0*. The serializer binds the same few prefixes again and again.
 
-use super::Named;
+use std::borrow::Cow;
+
+use super::{Named, Qualified, Start, Tag};
 use crate::decoder::contract::{
     ARRAYS, COLLECTIONS, CONTRACTS, INSTANCE, SCHEMA, SERIALIZATION, is_well_known,
 };
@@ -55,31 +57,22 @@ const KNOWN: &[(&str, Space)] = &[
 ];
 
 /// The prefixes that are bound, the inner ones last.
-#[derive(Debug)]
-pub(in crate::decoder) struct Scope<P> {
-    bound: Vec<Binding<P>>,
+#[derive(Debug, Default)]
+pub(in crate::decoder) struct Scope<'a> {
+    bound: Vec<Binding<'a>>,
     /// How many elements are open.
     depth: usize,
 }
 
 #[derive(Debug)]
-struct Binding<P> {
-    prefix: P,
+struct Binding<'a> {
+    prefix: &'a [u8],
     /// None where the prefix was made to stand for nothing.
     space: Option<Space>,
     depth: usize,
 }
 
-impl<P> Default for Scope<P> {
-    fn default() -> Self {
-        Self {
-            bound: Vec::new(),
-            depth: 0,
-        }
-    }
-}
-
-impl<P: AsRef<[u8]>> Scope<P> {
+impl<'a> Scope<'a> {
     /// Goes into an element, before its prefixes are bound.
     pub(in crate::decoder) fn enter(&mut self) {
         self.depth += 1;
@@ -105,7 +98,7 @@ impl<P: AsRef<[u8]>> Scope<P> {
     /// Binds a prefix until the element is left; an error, as a fragment, where that is one too many.
     pub(in crate::decoder) fn bind(
         &mut self,
-        prefix: P,
+        prefix: &'a [u8],
         namespace: &[u8],
     ) -> Result<(), &'static str> {
         if self.bound.len() == MAX_PREFIXES {
@@ -127,15 +120,30 @@ impl<P: AsRef<[u8]>> Scope<P> {
     pub(in crate::decoder) fn resolve(&self, prefix: &[u8]) -> Option<&Space> {
         let mut inner_first = self.bound.iter().rev();
         inner_first
-            .find(|binding| is_same(binding.prefix.as_ref(), prefix))?
+            .find(|binding| is_same(binding.prefix, prefix))?
             .space
             .as_ref()
     }
 
+    /// Lets an element whose prefixes are bound know its attributes; an error, as a fragment, where the type that it
+    /// names has no namespace.
+    pub(in crate::decoder) fn tell<T: Tag>(
+        &self,
+        start: &mut Start<T>,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), &'static str> {
+        for (Qualified { prefix, name }, value) in attributes.iter() {
+            if let Some(value) = start.attribute(self.resolve(prefix), name, value) {
+                start.named = self.named(value)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The type of a qualified name, with a prefix or without; an error, as a fragment, where its prefix is not
     /// bound.
-    pub(in crate::decoder) fn named(&self, value: &[u8]) -> Result<Named, &'static str> {
-        let (prefix, name) = split(value);
+    fn named(&self, value: &[u8]) -> Result<Named, &'static str> {
+        let Qualified { prefix, name } = split(value);
         match self.resolve(prefix) {
             Some(space) => Named::new(name, space),
             None if prefix.is_empty() => Named::new(name, &Space::WellKnown),
@@ -154,9 +162,47 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// A qualified name as its prefix, which may be empty, and the name behind it.
-pub(in crate::decoder) fn split(name: &[u8]) -> (&[u8], &[u8]) {
-    match name.iter().position(|byte| *byte == b':') {
+pub(in crate::decoder) fn split(name: &[u8]) -> Qualified<'_> {
+    let (prefix, name) = match name.iter().position(|byte| *byte == b':') {
         Some(at) => (&name[..at], &name[at + 1..]),
-        None => (b"", name),
+        None => (&b""[..], name),
+    };
+    Qualified { prefix, name }
+}
+
+/// The attributes of an element that may say something: nearly always one or none.
+#[derive(Debug, Default)]
+pub(in crate::decoder) struct Attributes<'a> {
+    first: Option<Attribute<'a>>,
+    others: Vec<Attribute<'a>>,
+}
+
+/// A name and a value.
+type Attribute<'a> = (Qualified<'a>, Cow<'a, [u8]>);
+
+impl<'a> Attributes<'a> {
+    /// Keeps an attribute that binds no prefix, if it may say something; an error, as a fragment, where there are
+    /// too many. Without a prefix it has no namespace, and says nothing.
+    pub(in crate::decoder) fn push(
+        &mut self,
+        tag: Qualified<'a>,
+        value: Cow<'a, [u8]>,
+    ) -> Result<(), &'static str> {
+        let may_say = matches!(tag.name, b"nil" | b"type" | b"Id" | b"Ref");
+        if tag.prefix.is_empty() || !may_say {
+            return Ok(());
+        }
+        match self.first {
+            None => self.first = Some((tag, value)),
+            Some(_) if self.others.len() == MAX_PREFIXES => {
+                return Err("too many attributes of one element");
+            }
+            Some(_) => self.others.push((tag, value)),
+        }
+        Ok(())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+        self.first.iter().chain(&self.others)
     }
 }

@@ -8,7 +8,7 @@ use super::lexer::Lexer;
 use crate::context::TypeAt;
 use crate::decoder::contract::{self, CLR, Contract, PAIR, Shape};
 use crate::decoder::elements::Space;
-use crate::decoder::{Draft, Fault};
+use crate::decoder::{Draft, Fault, Limits};
 
 /// A type that a body names.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +60,8 @@ impl<'a> Hints<'a> {
         start: &Lexer<'a>,
         draft: &mut Draft,
     ) -> Result<Option<Hint>, Fault> {
-        let nesting = draft.limits.nesting;
-        let later = self.later.get_or_insert_with(|| all(self.text, nesting));
+        let limits = draft.limits;
+        let later = self.later.get_or_insert_with(|| all(self.text, limits));
         match later.binary_search_by_key(&start.place(), |(place, _)| *place) {
             Ok(place) => {
                 let raw = later[place].1;
@@ -73,14 +73,15 @@ impl<'a> Hints<'a> {
 }
 
 /// The hints of all objects of a text by their beginnings, up to where it is broken or too deep.
-fn all(text: &str, nesting: usize) -> Vec<(usize, &str)> {
+fn all(text: &str, limits: Limits) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut lexer = Lexer::new(text);
     // For each open object its beginning, until its hint is found; nothing for arrays.
     let mut open: Vec<Option<usize>> = Vec::new();
     while let Some(next) = lexer.peek() {
         match next {
-            b'{' | b'[' if open.len() > nesting => break,
+            // The reader does not count the objects of pairs.
+            b'{' | b'[' if limits.level(open.len() / 2).is_err() => break,
             b'{' => open.push(Some(lexer.place())),
             b'[' => open.push(None),
             b'}' | b']' => drop(open.pop()),

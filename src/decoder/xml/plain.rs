@@ -8,7 +8,7 @@ use memchr::{memchr, memchr3};
 use super::character;
 use crate::decoder::Fault;
 use crate::decoder::elements::{
-    Elements, MAX_PREFIXES, Piece, Qualified, Scope, Space, Start, Text, split,
+    Attributes, Elements, Piece, Qualified, Scope, Space, Start, Text, split,
 };
 
 /// The pieces of a body.
@@ -17,7 +17,7 @@ pub(super) struct Plain<'a> {
     at: usize,
     /// The names of the elements that are open, with their prefixes.
     open: Vec<&'a [u8]>,
-    scope: Scope<&'a [u8]>,
+    scope: Scope<'a>,
     /// True behind the start of an element that ends with it.
     is_ending: bool,
 }
@@ -111,15 +111,17 @@ impl<'a> Plain<'a> {
         let name = self.name()?;
         self.open.push(name);
         self.scope.enter();
-        let mut kept = Kept::default();
+        let mut attributes = Attributes::default();
         while let [b' ', ..] = self.rest() {
             self.at += 1;
             let (attribute, value) = self.attribute()?;
             match attribute {
                 b"xmlns" => self.bind(b"", value)?,
                 [b'x', b'm', b'l', b'n', b's', b':', prefix @ ..] => self.bind(prefix, value)?,
-                _ if kept.others.len() == MAX_PREFIXES => return Err(self.unusual()),
-                attribute => kept.push(attribute, value),
+                attribute => {
+                    let kept = attributes.push(split(attribute), Cow::Borrowed(value));
+                    kept.map_err(|reason| self.fault(reason))?;
+                }
             }
         }
         match self.rest() {
@@ -130,19 +132,9 @@ impl<'a> Plain<'a> {
             }
             _ => return Err(self.unusual()),
         }
-        let (prefix, name) = split(name);
-        let mut start = Start::new(Qualified { prefix, name });
-        for (attribute, value) in kept.first.into_iter().chain(kept.others) {
-            let (prefix, name) = split(attribute);
-            // Without a prefix an attribute has no namespace, and says nothing here.
-            if prefix.is_empty() {
-                continue;
-            }
-            if let Some(value) = start.attribute(self.scope.resolve(prefix), name, value) {
-                let named = self.scope.named(value);
-                start.named = named.map_err(|reason| self.fault(reason))?;
-            }
-        }
+        let mut start = Start::new(split(name));
+        let told = self.scope.tell(&mut start, &attributes);
+        told.map_err(|reason| self.fault(reason))?;
         Ok(start)
     }
 
@@ -224,19 +216,3 @@ const ENDS_NAME: [bool; 256] = {
     }
     ends
 };
-
-/// The attributes of an element that bind no prefix: nearly always one or none.
-#[derive(Default)]
-struct Kept<'a> {
-    first: Option<(&'a [u8], &'a [u8])>,
-    others: Vec<(&'a [u8], &'a [u8])>,
-}
-
-impl<'a> Kept<'a> {
-    fn push(&mut self, name: &'a [u8], value: &'a [u8]) {
-        match self.first {
-            None => self.first = Some((name, value)),
-            Some(_) => self.others.push((name, value)),
-        }
-    }
-}
