@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use cursor::{Cursor, GIVE_STRINGS};
 
-use super::contract::{CONTEXT, Shape};
+use super::contract::CONTEXT;
 use super::elements::{
-    self, Attributes, Elements, Named, Piece, Qualified, Scope, Space, Start, Text,
+    self, Attributes, Elements, Piece, Qualified, Recent, Said, Scope, Space, Start, Text,
 };
 use super::{Dictionary, Draft, Fault, Limits, is_padding, read_string};
 use crate::context::NumberKind;
@@ -88,8 +88,8 @@ pub(super) fn string<'a>(
 ) -> Result<Option<(Text<'a>, usize)>, Fault> {
     let mut records = Records::new(body, limits, own);
     match records.next()? {
-        Piece::Start(start)
-            if start.name() == b"string" && records.is_in(&start.tag, &Space::Serialization) => {}
+        Piece::Start
+            if records.start.name() == b"string" && records.is_in(&Space::Serialization) => {}
         _ => return Ok(None),
     }
     let text = records.text()?;
@@ -98,6 +98,11 @@ pub(super) fn string<'a>(
         Piece::Nothing => Ok(Some((text, after))),
         _ => Err(records.fault("the body goes on after its end")),
     }
+}
+
+/// True for what begins an attribute.
+fn is_attribute(record: Option<u8>) -> bool {
+    matches!(record, Some(0x04..=0x3f))
 }
 
 /// The prefix that a record names by its number.
@@ -110,6 +115,8 @@ fn letter(number: u8) -> Option<&'static [u8]> {
 struct Records<'a> {
     cursor: Cursor<'a>,
     scope: Scope<'a>,
+    recent: Recent<'a>,
+    start: Start<Qualified<'a>>,
     /// True where the text of the element that was started last is a 32-bit floating-point number.
     is_single: bool,
     /// True when the record that was read last ends its element too.
@@ -123,7 +130,8 @@ struct Records<'a> {
 
 /// Elements of one name, each with a value of one width.
 struct Array<'a> {
-    start: Start<Qualified<'a>>,
+    tag: Qualified<'a>,
+    said: Option<Said>,
     record: u8,
     left: usize,
     /// True when an item was started whose value is to be read.
@@ -133,7 +141,7 @@ struct Array<'a> {
 impl<'a> Elements<'a> for Records<'a> {
     type Tag = Qualified<'a>;
 
-    fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a>, Fault> {
         if std::mem::take(&mut self.is_ending) {
             return self.close().map(|()| Piece::End);
         }
@@ -169,8 +177,8 @@ impl<'a> Elements<'a> for Records<'a> {
                 }
                 0x40..=0x77 => {
                     self.scope.enter();
-                    let start = self.element(record)?;
-                    Ok(Piece::Start(start))
+                    self.element(record)?;
+                    Ok(Piece::Start)
                 }
                 text::FIRST.. => self.text_piece(record),
                 _ => Err(self.cursor.fault("no record that can stand here")),
@@ -178,8 +186,12 @@ impl<'a> Elements<'a> for Records<'a> {
         }
     }
 
-    fn is_in(&self, tag: &Qualified<'a>, space: &Space) -> bool {
-        self.scope.resolve(tag.prefix) == Some(space)
+    fn start(&mut self) -> &mut Start<Qualified<'a>> {
+        &mut self.start
+    }
+
+    fn is_in(&self, space: &Space) -> bool {
+        self.scope.resolve(self.start.tag().prefix) == Some(space)
     }
 
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
@@ -190,16 +202,16 @@ impl<'a> Elements<'a> for Records<'a> {
         self.cursor.room(bytes)
     }
 
-    fn child(&mut self) -> Result<Option<Start<Qualified<'a>>>, Fault> {
+    fn child(&mut self) -> Result<bool, Fault> {
         match self.cursor.peek() {
             Some(record @ 0x40..=0x77) if self.is_between() => {
                 self.cursor.step();
                 self.scope.enter();
-                self.element(record).map(Some)
+                self.element(record).map(|()| true)
             }
             Some(0x01) if self.is_between() => {
                 self.cursor.step();
-                self.close().map(|()| None)
+                self.close().map(|()| false)
             }
             _ => self.any_child(),
         }
@@ -230,9 +242,9 @@ impl<'a> Elements<'a> for Records<'a> {
 
 impl<'a> Records<'a> {
     /// True where the text of the element is a 32-bit floating-point number.
-    fn is_single(&self, start: &Start<Qualified<'a>>) -> bool {
-        matches!(start.named, Named::Known(Shape::Number(NumberKind::Float)))
-            || (start.name() == b"float" && self.is_in(&start.tag, &Space::Arrays))
+    fn is_single(&self) -> bool {
+        self.start.is_named(NumberKind::Float)
+            || (self.start.name() == b"float" && self.is_in(&Space::Arrays))
     }
 
     /// True where the next piece begins with the next record.
@@ -244,6 +256,11 @@ impl<'a> Records<'a> {
         Self {
             cursor: Cursor::new(body, limits, own),
             scope: Scope::default(),
+            recent: Recent::default(),
+            start: Start::new(Qualified {
+                prefix: NO_PREFIX,
+                name: b"",
+            }),
             is_single: false,
             is_ending: false,
             array: None,
@@ -267,14 +284,14 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
-    fn text_piece(&mut self, record: u8) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn text_piece(&mut self, record: u8) -> Result<Piece<'a>, Fault> {
         let (text, is_ending) = text::read(&mut self.cursor, record, self.is_single)?;
         self.is_ending = is_ending;
         Ok(Piece::Text(text))
     }
 
     /// Reads an element behind its first byte, with its attributes.
-    fn element(&mut self, record: u8) -> Result<Start<Qualified<'a>>, Fault> {
+    fn element(&mut self, record: u8) -> Result<(), Fault> {
         let cursor = &mut self.cursor;
         let (prefix, name) = match record {
             0x40 => (NO_PREFIX, cursor.name()?),
@@ -287,16 +304,32 @@ impl<'a> Records<'a> {
             ),
             _ => (letter(record - 0x5e).unwrap_or_default(), cursor.name()?),
         };
+        self.start.begin(Qualified { prefix, name });
+        if is_attribute(self.cursor.peek()) {
+            self.tell()?;
+        }
+        self.is_single = self.is_single();
+        Ok(())
+    }
+
+    /// Reads the attributes of an element.
+    fn tell(&mut self) -> Result<(), Fault> {
+        let rest = self.cursor.rest();
+        if let Some(length) = self
+            .recent
+            .tell(rest, is_attribute, &mut self.scope, &mut self.start)
+        {
+            return self.cursor.take(length).map(|_| ());
+        }
         // A prefix may be bound behind the attributes that have it.
         let mut attributes = Attributes::default();
-        if let Some(0x04..=0x3f) = self.cursor.peek() {
-            self.attributes(&mut attributes)?;
-        }
-        let mut start = Start::new(Qualified { prefix, name });
-        let told = self.scope.tell(&mut start, &attributes);
+        self.attributes(&mut attributes)?;
+        let told = self.scope.tell(&mut self.start, &attributes);
         told.map_err(|reason| self.cursor.fault(reason))?;
-        self.is_single = self.is_single(&start);
-        Ok(start)
+        let length = rest.len() - self.cursor.rest().len();
+        self.recent
+            .learn(rest, length, &attributes, &self.scope, &self.start);
+        Ok(())
     }
 
     /// Reads attributes, binds prefixes, and keeps the attributes that may say something.
@@ -346,8 +379,8 @@ impl<'a> Records<'a> {
             return Err(self.cursor.fault("an array without an element"));
         }
         self.scope.enter();
-        let start = self.element(record)?;
-        if start.name().len() > MAX_ITEM_NAME {
+        self.element(record)?;
+        if self.start.name().len() > MAX_ITEM_NAME {
             return Err(self
                 .cursor
                 .fault("an array whose items have too long a name"));
@@ -367,7 +400,8 @@ impl<'a> Records<'a> {
             0 => self.scope.leave(),
             _ => {
                 self.array = Some(Array {
-                    start,
+                    tag: *self.start.tag(),
+                    said: self.start.take(),
                     record,
                     left,
                     is_within: false,
@@ -378,16 +412,17 @@ impl<'a> Records<'a> {
     }
 
     /// The start of an item of the array, or its value.
-    fn item(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn item(&mut self) -> Result<Piece<'a>, Fault> {
         let Some(array) = &mut self.array else {
             return Err(self.cursor.fault("no array"));
         };
         array.is_within = !array.is_within;
         if array.is_within {
-            let start = array.start.clone();
+            self.start.begin(array.tag);
+            self.start.tell(array.said.clone());
             self.scope.enter();
-            self.is_single = self.is_single(&start);
-            return Ok(Piece::Start(start));
+            self.is_single = self.is_single();
+            return Ok(Piece::Start);
         }
         let record = array.record;
         array.left -= 1;

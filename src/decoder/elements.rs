@@ -4,12 +4,14 @@
 //!
 //! Source: *Data Contract Serializer* in the .NET documentation, and what the serializer writes.
 
+mod recent;
 mod references;
 mod scope;
 mod stream;
 
+pub(super) use recent::Recent;
 pub(super) use scope::{Attributes, MAX_PREFIXES, Scope, Space, split};
-pub(super) use stream::{Elements, Named, Piece, Qualified, Start, Tag, Text};
+pub(super) use stream::{Elements, Named, Piece, Qualified, Said, Start, Tag, Text};
 
 use references::{References, Referent};
 use stream::{CUT, Identity, is_blank};
@@ -26,15 +28,14 @@ pub(super) fn read<'a>(elements: impl Elements<'a>, draft: &mut Draft) -> Result
         depth: 0,
         references: References::default(),
     };
-    let root = reader.root()?;
-    if root.name() != CONTEXT.name.as_bytes()
-        || !reader.elements.is_in(&root.tag, &Space::Contracts)
-    {
+    reader.root()?;
+    let is_context = reader.elements.start().name() == CONTEXT.name.as_bytes();
+    if !is_context || !reader.elements.is_in(&Space::Contracts) {
         return Err(reader
             .elements
             .fault("no execution context: another root element"));
     }
-    reader.value(root, Name::NONE, Shape::Complex(&CONTEXT))?;
+    reader.value(Name::NONE, Shape::Complex(&CONTEXT))?;
     reader.end()
 }
 
@@ -46,10 +47,10 @@ struct Reader<'d, E> {
 }
 
 impl<'a, E: Elements<'a>> Reader<'_, E> {
-    fn root(&mut self) -> Result<Start<E::Tag>, Fault> {
+    fn root(&mut self) -> Result<(), Fault> {
         loop {
             match self.elements.next()? {
-                Piece::Start(start) => return Ok(start),
+                Piece::Start => return Ok(()),
                 Piece::Text(text) if is_blank(&text) => {}
                 _ => return Err(self.elements.fault("an element is expected")),
             }
@@ -66,28 +67,32 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         }
     }
 
-    /// Reads the element that `start` began, to its end.
-    fn value(&mut self, start: Start<E::Tag>, name: Name, shape: Shape) -> Result<(), Fault> {
+    /// Reads the element that was started last, to its end.
+    fn value(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
         let allowed = self.draft.limits.level(self.depth);
         allowed.map_err(|reason| self.elements.fault(reason))?;
         self.depth += 1;
-        self.element(start, name, shape)?;
+        match self.elements.start().take() {
+            None => self.shaped(name, shape),
+            Some(said) => self.told(said, name, shape),
+        }?;
         self.depth -= 1;
         Ok(())
     }
 
-    fn element(&mut self, mut start: Start<E::Tag>, name: Name, shape: Shape) -> Result<(), Fault> {
+    /// Reads an element of which the attributes say something.
+    fn told(&mut self, said: Said, name: Name, shape: Shape) -> Result<(), Fault> {
         let at = self.draft.values.place();
-        let identity = start.identity.take().map(|identity| *identity);
+        let identity = said.identity.map(|identity| *identity);
         if let Some(Identity::Reference(reference)) = &identity {
             self.skip()?;
             return self.referenced(reference, name);
         }
-        if start.is_nil {
+        if said.is_nil {
             self.skip()?;
             self.push(name, Slot::Null)?;
         } else {
-            match start.named {
+            match said.named {
                 Named::Nothing => self.shaped(name, shape),
                 named => self.named(&named, name),
             }?;
@@ -158,7 +163,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let mut depth = 0_usize;
         loop {
             match self.elements.next()? {
-                Piece::Start(_) => depth += 1,
+                Piece::Start => depth += 1,
                 Piece::End if depth == 0 => return Ok(()),
                 Piece::End => depth -= 1,
                 Piece::Text(_) => {}
@@ -171,20 +176,20 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let at = self.open(name)?;
         let mut names = Names::default();
         let (mut next, mut count) = (0, 0);
-        while let Some(start) = self.elements.child()? {
+        while self.elements.child()? {
             let noted = self.draft.notes.count();
-            let (name, shape) = match contract.member(start.name(), &mut next) {
+            let (name, shape) = match contract.member(self.elements.start().name(), &mut next) {
                 Some((name, shape)) => {
                     names.add_known(next - 1);
                     (Name::Known(name), shape)
                 }
                 None => {
-                    let name = self.sent_name(&start)?;
+                    let name = self.sent_name()?;
                     names.add(self.draft.values.shown(name), &self.draft.values, at);
                     (Name::Sent(name), Shape::Any)
                 }
             };
-            self.value(start, name, shape)?;
+            self.value(name, shape)?;
             self.draft.notes_within_name(noted, name);
             count += 1;
         }
@@ -195,8 +200,8 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     }
 
     /// Keeps the name of an element that no contract has.
-    fn sent_name(&mut self, start: &Start<E::Tag>) -> Result<Span, Fault> {
-        match str::from_utf8(start.name()) {
+    fn sent_name(&mut self) -> Result<Span, Fault> {
+        match str::from_utf8(self.elements.start().name()) {
             Ok(name) => Ok(self.draft.values.text(name)),
             Err(_) => Err(self.elements.fault("a name that is not UTF-8")),
         }
@@ -206,7 +211,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let at = self.open(name)?;
         let mut names = Names::default();
         let mut count = 0;
-        while self.elements.child()?.is_some() {
+        while self.elements.child()? {
             self.pair(shape, at, &mut names)?;
             count += 1;
         }
@@ -218,14 +223,14 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
     fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
         let mut pair = self.draft.begin_pair(bag);
-        while let Some(start) = self.elements.child()? {
-            match start.name() {
-                b"key" | b"Key" => pair.take_key(self.key(start)?, names),
+        while self.elements.child()? {
+            match self.elements.start().name() {
+                b"key" | b"Key" => pair.take_key(self.key()?, names),
                 b"value" | b"Value" => {
                     let name = self.draft.begin_value(&mut pair, names);
                     // Of an earlier value of this pair nothing is left.
                     self.references.forget_from(self.draft.values.place());
-                    self.value(start, name, shape)?;
+                    self.value(name, shape)?;
                 }
                 _ => self.skip()?,
             }
@@ -235,9 +240,11 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     }
 
     /// Reads a key, which may stand for an earlier text.
-    fn key(&mut self, start: Start<E::Tag>) -> Result<Span, Fault> {
+    fn key(&mut self) -> Result<Span, Fault> {
+        let said = self.elements.start().take();
         let text = self.elements.text()?;
-        match start.identity.map(|identity| *identity) {
+        let identity = said.and_then(|said| said.identity);
+        match identity.map(|identity| *identity) {
             None => Ok(self.draft.values.text(&text)),
             Some(Identity::Id(id)) => {
                 let text = self.draft.values.text(&text);
@@ -256,12 +263,14 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     fn items(&mut self, name: Name, named: &Named) -> Result<(), Fault> {
         let at = self.open(name)?;
         let mut count = 0;
-        while let Some(mut start) = self.elements.child()? {
+        while self.elements.child()? {
             let noted = self.draft.notes.count();
-            if matches!(start.named, Named::Nothing) {
-                start.named = named.clone();
+            let start = self.elements.start();
+            let said = start.said();
+            if said.is_none_or(|said| matches!(said.named, Named::Nothing)) {
+                start.call(named.clone());
             }
-            self.value(start, Name::NONE, Shape::Any)?;
+            self.value(Name::NONE, Shape::Any)?;
             self.draft.notes.within_item(noted, count);
             count += 1;
         }
@@ -286,10 +295,10 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
                     text.append(&more);
                     self.elements.room(text.len())?;
                 }
-                Piece::Start(start) => {
+                Piece::Start => {
                     // Beside elements a text says nothing, and is not to wait for them.
                     text = Text::default();
-                    self.generic_child(start, at, &mut children)?;
+                    self.generic_child(at, &mut children)?;
                 }
                 Piece::End => break,
                 Piece::Nothing => return Err(self.elements.fault(CUT)),
@@ -316,22 +325,20 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         Ok(())
     }
 
-    fn generic_child(
-        &mut self,
-        start: Start<E::Tag>,
-        at: usize,
-        children: &mut Children,
-    ) -> Result<(), Fault> {
+    fn generic_child(&mut self, at: usize, children: &mut Children) -> Result<(), Fault> {
         let noted = self.draft.notes.count();
         // Of an array of primitives the names of the items are their types.
-        let is_item = self.elements.is_in(&start.tag, &Space::Arrays);
+        let is_item = self.elements.is_in(&Space::Arrays);
         let shape = match is_item {
-            true => contract::known(start.name(), &Space::Arrays).unwrap_or(Shape::Any),
+            true => {
+                let name = self.elements.start().name();
+                contract::known(name, &Space::Arrays).unwrap_or(Shape::Any)
+            }
             false => Shape::Any,
         };
-        let name = self.sent_name(&start)?;
+        let name = self.sent_name()?;
         children.add(name, is_item, &self.draft.values, at);
-        self.value(start, Name::Sent(name), shape)?;
+        self.value(Name::Sent(name), shape)?;
         self.draft.notes_within(noted, name);
         Ok(())
     }

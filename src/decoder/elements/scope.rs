@@ -101,19 +101,35 @@ impl<'a> Scope<'a> {
         prefix: &'a [u8],
         namespace: &[u8],
     ) -> Result<(), &'static str> {
-        if self.bound.len() == MAX_PREFIXES {
-            return Err("too many prefixes bound at one place");
-        }
         let space = match namespace {
             [] => None,
             namespace => Some(Space::of(namespace).ok_or("a namespace that is not UTF-8")?),
         };
+        self.bind_to(prefix, space)
+    }
+
+    /// The same, for a namespace that is known.
+    pub(super) fn bind_to(
+        &mut self,
+        prefix: &'a [u8],
+        space: Option<Space>,
+    ) -> Result<(), &'static str> {
+        if self.bound.len() == MAX_PREFIXES {
+            return Err("too many prefixes bound at one place");
+        }
         self.bound.push(Binding {
             prefix,
             space,
             depth: self.depth,
         });
         Ok(())
+    }
+
+    /// The prefixes that the element itself binds, and what they stand for.
+    pub(super) fn own(&self) -> impl Iterator<Item = (&'a [u8], Option<&Space>)> {
+        let inner_first = self.bound.iter().rev();
+        let own = inner_first.take_while(|binding| binding.depth == self.depth);
+        own.map(|binding| (binding.prefix, binding.space.as_ref()))
     }
 
     /// What a prefix stands for.
@@ -134,7 +150,7 @@ impl<'a> Scope<'a> {
     ) -> Result<(), &'static str> {
         for (Qualified { prefix, name }, value) in attributes.iter() {
             if let Some(value) = start.attribute(self.resolve(prefix), name, value) {
-                start.named = self.named(value)?;
+                start.call(self.named(value)?);
             }
         }
         Ok(())
@@ -202,7 +218,7 @@ impl<'a> Attributes<'a> {
         Ok(())
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
         self.first.iter().chain(&self.others)
     }
 }

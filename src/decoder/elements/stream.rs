@@ -9,6 +9,7 @@ use std::ops::Deref;
 use smol_str::SmolStr;
 
 use super::scope::Space;
+use crate::context::NumberKind;
 use crate::decoder::Fault;
 use crate::decoder::contract::{self, Shape};
 
@@ -22,30 +23,33 @@ pub(in crate::decoder) trait Elements<'a> {
     type Tag: Tag;
 
     /// Reads the next piece. Comments are none.
-    fn next(&mut self) -> Result<Piece<'a, Self::Tag>, Fault>;
+    fn next(&mut self) -> Result<Piece<'a>, Fault>;
+
+    /// The element that was started last.
+    fn start(&mut self) -> &mut Start<Self::Tag>;
 
     /// What is wrong here.
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault;
 
     /// True where the element that was started last is in this namespace.
-    fn is_in(&self, tag: &Self::Tag, space: &Space) -> bool;
+    fn is_in(&self, space: &Space) -> bool;
 
     /// Whether a text that is made of several may have so many bytes. As a rule none is larger than the body.
     fn room(&self, _bytes: usize) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// The next element within this one; none at its end. Text between elements is indentation.
-    fn child(&mut self) -> Result<Option<Start<Self::Tag>>, Fault> {
+    /// Starts the next element within this one; false at its end. Text between elements is indentation.
+    fn child(&mut self) -> Result<bool, Fault> {
         self.any_child()
     }
 
     /// The same, whatever comes before it.
-    fn any_child(&mut self) -> Result<Option<Start<Self::Tag>>, Fault> {
+    fn any_child(&mut self) -> Result<bool, Fault> {
         loop {
             match self.next()? {
-                Piece::Start(start) => return Ok(Some(start)),
-                Piece::End => return Ok(None),
+                Piece::Start => return Ok(true),
+                Piece::End => return Ok(false),
                 Piece::Text(text) if is_blank(&text) => {}
                 Piece::Text(_) => return Err(self.fault("text where elements are expected")),
                 Piece::Nothing => return Err(self.fault(CUT)),
@@ -68,7 +72,7 @@ pub(in crate::decoder) trait Elements<'a> {
                     self.room(text.len())?;
                 }
                 Piece::End => return Ok(text),
-                Piece::Start(_) => return Err(self.fault("an element where text is expected")),
+                Piece::Start => return Err(self.fault("an element where text is expected")),
                 Piece::Nothing => return Err(self.fault(CUT)),
             }
         }
@@ -105,8 +109,9 @@ impl Tag for Qualified<'_> {
 
 /// The next piece of a body.
 #[derive(Debug)]
-pub(in crate::decoder) enum Piece<'a, T> {
-    Start(Start<T>),
+pub(in crate::decoder) enum Piece<'a> {
+    /// The beginning of an element.
+    Start,
     Text(Text<'a>),
     /// The end of the element that was started last.
     End,
@@ -162,13 +167,22 @@ impl From<String> for Text<'_> {
 }
 
 /// The beginning of an element.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(in crate::decoder) struct Start<T> {
-    pub(in crate::decoder) tag: T,
+    tag: T,
+    /// What its attributes say; most have none.
+    said: Said,
+    /// True where they say something.
+    is_told: bool,
+}
+
+/// What attributes say of their element.
+#[derive(Debug, Clone, Default)]
+pub(in crate::decoder) struct Said {
     /// `i:nil="true"`.
     pub(super) is_nil: bool,
     /// `i:type`.
-    pub(in crate::decoder) named: Named,
+    pub(super) named: Named,
     /// `z:Id` or `z:Ref`.
     pub(super) identity: Option<Box<Identity>>,
 }
@@ -187,15 +201,52 @@ impl<T: Tag> Start<T> {
     pub(in crate::decoder) fn new(tag: T) -> Self {
         Self {
             tag,
-            is_nil: false,
-            named: Named::Nothing,
-            identity: None,
+            said: Said::default(),
+            is_told: false,
         }
+    }
+
+    /// Begins another element, in place of this one.
+    pub(in crate::decoder) fn begin(&mut self, tag: T) {
+        self.tag = tag;
+        self.take();
+    }
+
+    /// What it is named by.
+    pub(in crate::decoder) fn tag(&self) -> &T {
+        &self.tag
     }
 
     /// The name without its prefix.
     pub(in crate::decoder) fn name(&self) -> &[u8] {
         self.tag.name()
+    }
+
+    /// What the attributes say, if they say something.
+    pub(super) fn said(&self) -> Option<&Said> {
+        self.is_told.then_some(&self.said)
+    }
+
+    /// The same, which is forgotten.
+    pub(in crate::decoder) fn take(&mut self) -> Option<Said> {
+        std::mem::take(&mut self.is_told).then(|| std::mem::take(&mut self.said))
+    }
+
+    /// Takes over what attributes say.
+    pub(in crate::decoder) fn tell(&mut self, said: Option<Said>) {
+        self.is_told = said.is_some();
+        self.said = said.unwrap_or_default();
+    }
+
+    /// Takes a type that the element names.
+    pub(in crate::decoder) fn call(&mut self, named: Named) {
+        self.is_told = true;
+        self.said.named = named;
+    }
+
+    /// True where it names a type of numbers of this kind.
+    pub(in crate::decoder) fn is_named(&self, kind: NumberKind) -> bool {
+        matches!(self.said(), Some(Said { named: Named::Known(Shape::Number(named)), .. }) if *named == kind)
     }
 
     /// Takes an attribute. Where it is `i:type`, gives its value back: a qualified name, to be resolved
@@ -207,25 +258,28 @@ impl<T: Tag> Start<T> {
         value: &'v [u8],
     ) -> Option<&'v [u8]> {
         let value = value.trim_ascii();
-        match (namespace, name) {
+        let identity = match (namespace, name) {
             (Some(Space::Instance), b"type") => return Some(value),
-            (Some(Space::Instance), b"nil") => self.is_nil = matches!(value, b"true" | b"1"),
-            (Some(Space::Serialization), b"Id") => {
-                self.identity = Some(Box::new(Identity::Id(value.into())));
+            (Some(Space::Instance), b"nil") => {
+                self.said.is_nil = matches!(value, b"true" | b"1");
+                self.is_told = true;
+                return None;
             }
-            (Some(Space::Serialization), b"Ref") => {
-                self.identity = Some(Box::new(Identity::Reference(value.into())));
-            }
-            _ => {}
-        }
+            (Some(Space::Serialization), b"Id") => Identity::Id(value.into()),
+            (Some(Space::Serialization), b"Ref") => Identity::Reference(value.into()),
+            _ => return None,
+        };
+        self.said.identity = Some(Box::new(identity));
+        self.is_told = true;
         None
     }
 }
 
 /// The type that an element names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::decoder) enum Named {
     /// None.
+    #[default]
     Nothing,
     /// One that the contracts know.
     Known(Shape),

@@ -21,20 +21,24 @@ impl Tag for BytesStart<'_> {
 /// The pieces of a body.
 pub(super) struct Xml<'a> {
     reader: NsReader<&'a [u8]>,
+    start: Start<BytesStart<'a>>,
 }
 
 impl<'a> Elements<'a> for Xml<'a> {
     type Tag = BytesStart<'a>;
 
     /// Processing instructions are no pieces either.
-    fn next(&mut self) -> Result<Piece<'a, Self::Tag>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a>, Fault> {
         loop {
             let event = self
                 .reader
                 .read_event()
                 .map_err(|error| self.broken(&error))?;
             return Ok(match event {
-                Event::Start(tag) | Event::Empty(tag) => Piece::Start(self.start(tag)?),
+                Event::Start(tag) | Event::Empty(tag) => {
+                    self.begin(tag)?;
+                    Piece::Start
+                }
                 Event::End(_) => Piece::End,
                 Event::Text(text) => Piece::Text(Text::Sent(text.xml10_content())),
                 Event::CData(text) => Piece::Text(Text::Sent(text.xml10_content())),
@@ -46,8 +50,15 @@ impl<'a> Elements<'a> for Xml<'a> {
         }
     }
 
-    fn is_in(&self, tag: &BytesStart<'a>, space: &Space) -> bool {
-        let (namespace, _) = self.reader.resolver().resolve_element(tag.name());
+    fn start(&mut self) -> &mut Start<BytesStart<'a>> {
+        &mut self.start
+    }
+
+    fn is_in(&self, space: &Space) -> bool {
+        let (namespace, _) = self
+            .reader
+            .resolver()
+            .resolve_element(self.start.tag().name());
         bound(&namespace).as_ref() == Some(space)
     }
 
@@ -66,14 +77,17 @@ impl<'a> Xml<'a> {
         reader
             .resolver_mut()
             .set_max_namespace_bindings(MAX_PREFIXES);
-        Self { reader }
+        Self {
+            reader,
+            start: Start::new(BytesStart::new("")),
+        }
     }
 
-    fn start(&self, tag: BytesStart<'a>) -> Result<Start<BytesStart<'a>>, Fault> {
+    fn begin(&mut self, tag: BytesStart<'a>) -> Result<(), Fault> {
         let resolver = self.reader.resolver();
         // A second handle on the same text: the attributes are read while the element is made.
         let attributes = tag.clone();
-        let mut start = Start::new(tag);
+        self.start.begin(tag);
         for attribute in attributes.attributes().with_checks(false) {
             let attribute = attribute.map_err(|_| self.fault("a broken attribute"))?;
             if attribute.key.as_namespace_binding().is_some() {
@@ -81,14 +95,14 @@ impl<'a> Xml<'a> {
             }
             let (namespace, name) = resolver.resolve_attribute(attribute.key);
             let (name, value) = (name.into_inner().as_bytes(), attribute.value.as_bytes());
-            if start
-                .attribute(bound(&namespace).as_ref(), name, value)
-                .is_some()
-            {
-                start.named = self.named(resolver, attribute.value.trim())?;
+            let space = bound(&namespace);
+            let type_name = self.start.attribute(space.as_ref(), name, value);
+            if type_name.is_some() {
+                let named = self.named(resolver, attribute.value.trim())?;
+                self.start.call(named);
             }
         }
-        Ok(start)
+        Ok(())
     }
 
     /// Resolves the qualified name in `i:type` through the prefixes that are bound here.

@@ -20,12 +20,13 @@ pub(super) struct Plain<'a> {
     scope: Scope<'a>,
     /// True behind the start of an element that ends with it.
     is_ending: bool,
+    start: Start<Qualified<'a>>,
 }
 
 impl<'a> Elements<'a> for Plain<'a> {
     type Tag = Qualified<'a>;
 
-    fn next(&mut self) -> Result<Piece<'a, Qualified<'a>>, Fault> {
+    fn next(&mut self) -> Result<Piece<'a>, Fault> {
         if self.is_ending {
             self.is_ending = false;
             self.end();
@@ -33,25 +34,29 @@ impl<'a> Elements<'a> for Plain<'a> {
         }
         match self.rest() {
             [b'<', b'/', ..] => self.end_tag().map(|()| Piece::End),
-            [b'<', ..] => self.start_tag().map(Piece::Start),
+            [b'<', ..] => self.start_tag().map(|()| Piece::Start),
             [] => Ok(Piece::Nothing),
             _ => self.characters().map(Piece::Text),
         }
     }
 
-    fn is_in(&self, tag: &Qualified<'a>, space: &Space) -> bool {
-        self.scope.resolve(tag.prefix) == Some(space)
+    fn start(&mut self) -> &mut Start<Qualified<'a>> {
+        &mut self.start
+    }
+
+    fn is_in(&self, space: &Space) -> bool {
+        self.scope.resolve(self.start.tag().prefix) == Some(space)
     }
 
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(self.at, reason)
     }
 
-    fn child(&mut self) -> Result<Option<Start<Qualified<'a>>>, Fault> {
+    fn child(&mut self) -> Result<bool, Fault> {
         match self.rest() {
             _ if self.is_ending => self.any_child(),
-            [b'<', b'/', ..] => self.end_tag().map(|()| None),
-            [b'<', ..] => self.start_tag().map(Some),
+            [b'<', b'/', ..] => self.end_tag().map(|()| false),
+            [b'<', ..] => self.start_tag().map(|()| true),
             _ => self.any_child(),
         }
     }
@@ -77,6 +82,7 @@ impl<'a> Plain<'a> {
             open: Vec::new(),
             scope: Scope::default(),
             is_ending: false,
+            start: Start::new(split(b"")),
         }
     }
 
@@ -106,11 +112,28 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn start_tag(&mut self) -> Result<Start<Qualified<'a>>, Fault> {
+    fn start_tag(&mut self) -> Result<(), Fault> {
         self.at += 1;
         let name = self.name()?;
         self.open.push(name);
         self.scope.enter();
+        self.start.begin(split(name));
+        if let [b' ', ..] = self.rest() {
+            self.attributes()?;
+        }
+        match self.rest() {
+            [b'>', ..] => self.at += 1,
+            [b'/', b'>', ..] => {
+                self.at += 2;
+                self.is_ending = true;
+            }
+            _ => return Err(self.unusual()),
+        }
+        Ok(())
+    }
+
+    /// Reads the attributes of the element that was started last.
+    fn attributes(&mut self) -> Result<(), Fault> {
         let mut attributes = Attributes::default();
         while let [b' ', ..] = self.rest() {
             self.at += 1;
@@ -124,18 +147,8 @@ impl<'a> Plain<'a> {
                 }
             }
         }
-        match self.rest() {
-            [b'>', ..] => self.at += 1,
-            [b'/', b'>', ..] => {
-                self.at += 2;
-                self.is_ending = true;
-            }
-            _ => return Err(self.unusual()),
-        }
-        let mut start = Start::new(split(name));
-        let told = self.scope.tell(&mut start, &attributes);
-        told.map_err(|reason| self.fault(reason))?;
-        Ok(start)
+        let told = self.scope.tell(&mut self.start, &attributes);
+        told.map_err(|reason| self.fault(reason))
     }
 
     /// Reads a name.
