@@ -32,7 +32,7 @@ pub struct DateTime<'a>(&'a str);
 impl<'a> DateTime<'a> {
     /// Takes an RFC 3339 text, or one without a zone (`2024-11-08T08:05:06`). `None` for anything else.
     pub fn new(text: &'a str) -> Option<Self> {
-        is_date_time(text).then_some(Self(text))
+        is_date_time(text.as_bytes()).then_some(Self(text))
     }
 
     /// Takes a text that was checked before.
@@ -52,8 +52,8 @@ impl<'a> DateTime<'a> {
 }
 
 /// True for an RFC 3339 text, and for one without a zone.
-pub(crate) fn is_date_time(text: &str) -> bool {
-    is_usual(text.as_bytes()) || is_unusual(text)
+pub(crate) fn is_date_time(text: &[u8]) -> bool {
+    is_usual(text) || str::from_utf8(text).is_ok_and(is_unusual)
 }
 
 /// True for the forms that the serializers write, which need no calendar but the days that all months have.

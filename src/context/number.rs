@@ -39,7 +39,7 @@ impl<'a> Number<'a> {
     /// Takes the text of a number: what JSON allows (RFC 8259, section 6), or `NaN`, `INF`, `-INF` as XML Schema
     /// writes them. `None` for anything else.
     pub fn new(text: &'a str, kind: NumberKind) -> Option<Self> {
-        is_number(text).then_some(Self { text, kind })
+        is_number(text.as_bytes()).then_some(Self { text, kind })
     }
 
     /// Takes a text that was checked before.
@@ -73,7 +73,7 @@ impl<'a> Number<'a> {
 
     /// False for `NaN`, `INF` and `-INF`, which JSON has no number for.
     pub fn is_finite(&self) -> bool {
-        !is_special(self.text)
+        !is_special(self.text.as_bytes())
     }
 }
 
@@ -93,12 +93,12 @@ pub enum NumberKind {
 }
 
 /// True for the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`.
-pub(crate) fn is_number(text: &str) -> bool {
-    is_json_number(text.as_bytes()) || is_special(text)
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    is_json_number(text) || is_special(text)
 }
 
-fn is_special(text: &str) -> bool {
-    matches!(text, "NaN" | "INF" | "-INF")
+fn is_special(text: &[u8]) -> bool {
+    matches!(text, b"NaN" | b"INF" | b"-INF")
 }
 
 fn is_json_number(text: &[u8]) -> bool {

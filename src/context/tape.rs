@@ -4,8 +4,9 @@
 //! Values come in the order in which they are met: what lies in a collection follows it at once, and each
 //! collection says how many places that takes, so that a reader can step over it.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::NumberKind;
 
@@ -14,6 +15,12 @@ use super::NumberKind;
 pub(crate) struct Span {
     start: u32,
     length: u32,
+}
+
+impl Span {
+    fn range(self) -> Range<usize> {
+        size(self.start)..size(self.start) + size(self.length)
+    }
 }
 
 /// What a value is called where it lies. Items of arrays have the empty name.
@@ -66,11 +73,37 @@ struct Node {
     slot: Slot,
 }
 
+/// Values, one after the other.
+#[derive(Debug, Clone, Default)]
+struct Nodes(Vec<Node>);
+
+impl Nodes {
+    fn slot(&self, at: usize) -> Slot {
+        self.0.get(at).map_or(Slot::Null, |node| node.slot)
+    }
+
+    fn name(&self, at: usize) -> Name {
+        self.0.get(at).map_or(Name::NONE, |node| node.name)
+    }
+
+    /// The place behind the value at `at` and all that lies in it.
+    fn behind(&self, at: usize) -> usize {
+        let within = match self.slot(at) {
+            Slot::Array(extent)
+            | Slot::Bag(extent)
+            | Slot::Object(_, extent)
+            | Slot::Context(extent) => extent.places,
+            _ => 0,
+        };
+        at + 1 + size(within)
+    }
+}
+
 /// The values of one body.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tape {
-    nodes: Vec<Node>,
-    texts: String,
+    nodes: Nodes,
+    texts: Box<str>,
     bytes: Vec<u8>,
     types: Vec<Type>,
 }
@@ -83,37 +116,24 @@ impl Tape {
     pub(super) const ROOT: usize = 0;
 
     pub(super) fn slot(&self, at: usize) -> Slot {
-        self.nodes.get(at).map_or(Slot::Null, |node| node.slot)
+        self.nodes.slot(at)
     }
 
     pub(super) fn name(&self, at: usize) -> &str {
-        self.nodes
-            .get(at)
-            .map_or("", |node| self.text_of(node.name))
+        self.text_of(self.nodes.name(at))
     }
 
     /// The place behind the value at `at` and all that lies in it.
     pub(super) fn behind(&self, at: usize) -> usize {
-        let within = match self.slot(at) {
-            Slot::Array(extent)
-            | Slot::Bag(extent)
-            | Slot::Object(_, extent)
-            | Slot::Context(extent) => extent.places,
-            _ => 0,
-        };
-        at + 1 + size(within)
+        self.nodes.behind(at)
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
-        self.texts
-            .get(size(span.start)..size(span.start) + size(span.length))
-            .unwrap_or_default()
+        self.texts.get(span.range()).unwrap_or_default()
     }
 
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
-        self.bytes
-            .get(size(span.start)..size(span.start) + size(span.length))
-            .unwrap_or_default()
+        self.bytes.get(span.range()).unwrap_or_default()
     }
 
     fn text_of(&self, name: Name) -> &str {
@@ -138,11 +158,12 @@ impl Tape {
 
     /// How many bytes it takes, once it is finished.
     pub(crate) fn memory(&self) -> usize {
-        self.nodes.len() * size_of::<Node>()
-            + self.texts.len()
-            + self.bytes.len()
-            + self.types.len() * size_of::<Type>()
+        memory(&self.nodes, self.texts.as_bytes(), &self.bytes, &self.types)
     }
+}
+
+fn memory(nodes: &Nodes, texts: &[u8], bytes: &[u8], types: &[Type]) -> usize {
+    size_of_val(nodes.0.as_slice()) + texts.len() + bytes.len() + size_of_val(types)
 }
 
 /// Offsets into a tape have 32 bits, which the limits of a [`Writer`] ensure.
@@ -166,7 +187,15 @@ pub(crate) enum Full {
 /// Writes a tape, within its limits.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    tape: Tape,
+    nodes: Nodes,
+    /// UTF-8, which is found out at the end, for all texts at once: to ask for each takes much longer.
+    texts: Vec<u8>,
+    bytes: Vec<u8>,
+    types: Vec<Type>,
+    /// True where a text begins within a character: all of them may be UTF-8 then, and this one is not.
+    is_torn: bool,
+    /// The texts, once it is known that they are UTF-8.
+    sealed: Option<Box<str>>,
     most_values: usize,
     most_bytes: usize,
 }
@@ -178,12 +207,12 @@ impl Writer {
     /// With room for what a body of so many bytes holds as a rule; it grows where that is not enough.
     pub(crate) fn new(body: usize, most_values: usize, most_bytes: usize) -> Self {
         Self {
-            tape: Tape {
-                nodes: Vec::with_capacity(8 + body / 60),
-                texts: String::with_capacity(body / 3),
-                bytes: Vec::new(),
-                types: Vec::new(),
-            },
+            nodes: Nodes(Vec::with_capacity(8 + body / 60)),
+            texts: Vec::with_capacity(body / 3),
+            bytes: Vec::new(),
+            types: Vec::new(),
+            is_torn: false,
+            sealed: None,
             most_values,
             most_bytes: most_bytes.min(Self::MOST_BYTES),
         }
@@ -191,65 +220,94 @@ impl Writer {
 
     /// Gives up all that was written.
     pub(crate) fn clear(&mut self) {
-        self.tape.nodes.clear();
-        self.tape.texts.clear();
-        self.tape.bytes.clear();
-        self.tape.types.clear();
+        self.nodes.0.clear();
+        self.texts.clear();
+        self.bytes.clear();
+        self.types.clear();
+        self.is_torn = false;
+        self.sealed = None;
     }
 
-    pub(crate) fn finish(mut self) -> Tape {
-        let tape = &mut self.tape;
-        tape.nodes.shrink_to_fit();
-        tape.texts.shrink_to_fit();
-        tape.bytes.shrink_to_fit();
-        tape.types.shrink_to_fit();
-        self.tape
+    /// Whether all texts are UTF-8. No more are taken after it.
+    pub(crate) fn seal(&mut self) -> bool {
+        let texts = simdutf8::basic::from_utf8(&self.texts);
+        self.sealed = texts.ok().filter(|_| !self.is_torn).map(Box::from);
+        self.sealed.is_some()
+    }
+
+    /// The tape; none where a text is not UTF-8.
+    pub(crate) fn finish(mut self) -> Option<Tape> {
+        if self.sealed.is_none() {
+            self.seal();
+        }
+        self.nodes.0.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.types.shrink_to_fit();
+        Some(Tape {
+            nodes: self.nodes,
+            texts: self.sealed?,
+            bytes: self.bytes,
+            types: self.types,
+        })
     }
 
     /// Keeps a text.
-    pub(crate) fn text(&mut self, text: &str) -> Span {
-        let start = offset(self.tape.texts.len());
-        self.tape.texts.push_str(text);
+    pub(crate) fn text(&mut self, text: &[u8]) -> Span {
+        self.is_torn |= matches!(text, [0x80..=0xbf, ..]);
+        let start = offset(self.texts.len());
+        self.texts.extend_from_slice(text);
         Span {
             start,
             length: offset(text.len()),
         }
     }
 
-    /// Keeps what `write` adds to the texts.
+    /// Keeps the text that `write` adds.
     pub(crate) fn write<E>(
         &mut self,
-        write: impl FnOnce(&mut String) -> Result<(), E>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Span, E> {
-        let start = self.tape.texts.len();
-        write(&mut self.tape.texts)?;
+        let start = self.texts.len();
+        write(&mut self.texts)?;
+        self.is_torn |= matches!(self.texts.get(start), Some(0x80..=0xbf));
         Ok(Span {
             start: offset(start),
-            length: offset(self.tape.texts.len() - start),
+            length: offset(self.texts.len() - start),
         })
     }
 
     /// Puts a text into lower case.
     pub(crate) fn lowercase(&mut self, span: Span) {
-        let place = size(span.start)..size(span.start) + size(span.length);
-        if let Some(text) = self.tape.texts.get_mut(place) {
+        if let Some(text) = self.texts.get_mut(span.range()) {
             text.make_ascii_lowercase();
         }
     }
 
     /// The text at `span`.
-    pub(crate) fn shown(&self, span: Span) -> &str {
-        self.tape.text(span)
+    pub(crate) fn shown(&self, span: Span) -> &[u8] {
+        self.texts.get(span.range()).unwrap_or_default()
+    }
+
+    fn shown_name(&self, name: Name) -> &[u8] {
+        match name {
+            Name::Known(name) => name.as_bytes(),
+            Name::Sent(span) => self.shown(span),
+        }
+    }
+
+    /// The name of the value at `at`.
+    fn name(&self, at: usize) -> &[u8] {
+        self.shown_name(self.nodes.name(at))
     }
 
     /// Gives up a text, which must be the last one kept.
     pub(crate) fn forget(&mut self, span: Span) {
-        self.tape.texts.truncate(size(span.start));
+        self.texts.truncate(size(span.start));
     }
 
     /// Keeps what `write` adds to the bytes; nothing, where it gives none.
     pub(crate) fn bytes(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<Span> {
-        let bytes = &mut self.tape.bytes;
+        let bytes = &mut self.bytes;
         let start = bytes.len();
         if write(bytes).is_none() {
             bytes.truncate(start);
@@ -263,7 +321,7 @@ impl Writer {
 
     /// Keeps a type that the contract knows.
     pub(crate) fn known_type(&mut self, name: &'static str) -> TypeAt {
-        let is_it = |_: &Tape, (known, namespace): Type| {
+        let is_it = |(known, namespace): Type| {
             matches!(known, Name::Known(known) if std::ptr::eq(known, name)) && namespace.is_none()
         };
         self.recent_type(is_it)
@@ -272,44 +330,43 @@ impl Writer {
 
     /// Keeps a type of which only the body tells.
     pub(crate) fn sent_type(&mut self, name: &str, namespace: Option<&str>) -> TypeAt {
-        let is_it = |tape: &Tape, (known, space): Type| {
-            tape.text_of(known) == name && space.map(|space| tape.text(space)) == namespace
+        let namespace = namespace.map(str::as_bytes);
+        let is_it = |(known, space): Type| {
+            self.shown_name(known) == name.as_bytes()
+                && space.map(|space| self.shown(space)) == namespace
         };
         if let Some(place) = self.recent_type(is_it) {
             return place;
         }
-        let name = Name::Sent(self.text(name));
+        let name = Name::Sent(self.text(name.as_bytes()));
         let namespace = namespace.map(|namespace| self.text(namespace));
         self.add_type((name, namespace))
     }
 
     /// One of the last types: those of a body are few, and come again.
-    fn recent_type(&self, is_it: impl Fn(&Tape, Type) -> bool) -> Option<TypeAt> {
-        let types = &self.tape.types;
-        let recent = types.len().saturating_sub(RECENT_TYPES);
-        let found = types[recent..]
-            .iter()
-            .position(|known| is_it(&self.tape, *known));
+    fn recent_type(&self, is_it: impl Fn(Type) -> bool) -> Option<TypeAt> {
+        let recent = self.types.len().saturating_sub(RECENT_TYPES);
+        let found = self.types[recent..].iter().position(|known| is_it(*known));
         found.map(|place| TypeAt(offset(recent + place)))
     }
 
     fn add_type(&mut self, added: Type) -> TypeAt {
-        self.tape.types.push(added);
-        TypeAt(offset(self.tape.types.len() - 1))
+        self.types.push(added);
+        TypeAt(offset(self.types.len() - 1))
     }
 
     /// Adds a value.
     pub(crate) fn push(&mut self, name: Name, slot: Slot) -> Result<(), Full> {
-        let tape = &mut self.tape;
-        if tape.nodes.len() >= self.most_values {
+        if self.place() >= self.most_values {
             return Err(Full::Values);
         }
-        tape.nodes.push(Node { name, slot });
+        self.nodes.0.push(Node { name, slot });
         self.check_bytes()
     }
 
     fn check_bytes(&self) -> Result<(), Full> {
-        match self.tape.memory() <= self.most_bytes {
+        let memory = memory(&self.nodes, &self.texts, &self.bytes, &self.types);
+        match memory <= self.most_bytes {
             true => Ok(()),
             false => Err(Full::Bytes),
         }
@@ -317,7 +374,7 @@ impl Writer {
 
     /// How many values there are: the place of the next one.
     pub(crate) fn place(&self) -> usize {
-        self.tape.nodes.len()
+        self.nodes.0.len()
     }
 
     /// Begins a collection: what is pushed from now on lies in it, until it is closed.
@@ -338,36 +395,36 @@ impl Writer {
 
     /// Makes another value of the one at `at`.
     pub(crate) fn replace(&mut self, at: usize, slot: Slot) {
-        if let Some(node) = self.tape.nodes.get_mut(at) {
+        if let Some(node) = self.nodes.0.get_mut(at) {
             node.slot = slot;
         }
     }
 
     /// Takes the last value's name from `name`, where it was pushed before that was known.
     pub(crate) fn rename(&mut self, at: usize, name: Name) {
-        if let Some(node) = self.tape.nodes.get_mut(at) {
+        if let Some(node) = self.nodes.0.get_mut(at) {
             node.name = name;
         }
     }
 
     /// The value at `at`.
     pub(crate) fn slot(&self, at: usize) -> Slot {
-        self.tape.slot(at)
+        self.nodes.slot(at)
     }
 
     /// Gives up all values from `place` on.
     pub(crate) fn truncate(&mut self, place: usize) {
-        self.tape.nodes.truncate(place);
+        self.nodes.0.truncate(place);
     }
 
     /// Adds a copy of the value at `at` with all that lies in it.
     pub(crate) fn copy(&mut self, at: usize, name: Name) -> Result<(), Full> {
-        let (behind, place) = (self.tape.behind(at), self.place());
+        let (behind, place) = (self.nodes.behind(at), self.place());
         let count = behind.min(place) - at.min(place);
         if place + count > self.most_values {
             return Err(Full::Values);
         }
-        self.tape.nodes.extend_from_within(at..at + count);
+        self.nodes.0.extend_from_within(at..at + count);
         self.rename(place, name);
         self.check_bytes()
     }
@@ -375,25 +432,25 @@ impl Writer {
     /// The places of what lies directly in the collection at `at`, which must be the last one.
     fn entries(&self, at: usize) -> impl Iterator<Item = usize> {
         let end = self.place();
-        std::iter::successors(Some(at + 1), |at| Some(self.tape.behind(*at)))
+        std::iter::successors(Some(at + 1), |at| Some(self.nodes.behind(*at)))
             .take_while(move |at| *at < end)
     }
 
     /// True where one of the values that lie directly in the collection at `at`, which is the last one, has
     /// this name.
-    fn has(&self, at: usize, name: &str) -> bool {
-        self.entries(at).any(|entry| self.tape.name(entry) == name)
+    fn has(&self, at: usize, name: &[u8]) -> bool {
+        self.entries(at).any(|entry| self.name(entry) == name)
     }
 
     /// Of values of one name that lie directly in the collection at `at`, which is the last one, keeps the last
     /// one, in the place of the first. Calls `repeated` with each name that comes again. Gives back how many
     /// are left.
-    pub(crate) fn keep_last(&mut self, at: usize, mut repeated: impl FnMut(&str)) -> usize {
+    pub(crate) fn keep_last(&mut self, at: usize, mut repeated: impl FnMut(&[u8])) -> usize {
         let entries: Vec<usize> = self.entries(at).collect();
         let mut kept: Vec<usize> = Vec::with_capacity(entries.len());
-        let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+        let mut places: HashMap<&[u8], usize> = HashMap::with_capacity(entries.len());
         for entry in entries {
-            match places.entry(self.tape.name(entry)) {
+            match places.entry(self.name(entry)) {
                 Entry::Occupied(place) => {
                     repeated(place.key());
                     kept[*place.get()] = entry;
@@ -412,10 +469,10 @@ impl Writer {
     fn keep(&mut self, at: usize, places: &[usize]) {
         let mut nodes = Vec::with_capacity(self.place() - at);
         for place in places {
-            nodes.extend_from_slice(&self.tape.nodes[*place..self.tape.behind(*place)]);
+            nodes.extend_from_slice(&self.nodes.0[*place..self.nodes.behind(*place)]);
         }
-        self.tape.nodes.truncate(at + 1);
-        self.tape.nodes.extend_from_slice(&nodes);
+        self.nodes.0.truncate(at + 1);
+        self.nodes.0.extend_from_slice(&nodes);
     }
 
     /// Makes a bag of the array at `at`, which is the last collection, where each of its items is a pair of a
@@ -441,11 +498,13 @@ impl Writer {
         let Slot::Object(kind, extent) = self.slot(at) else {
             return None;
         };
-        let is_pair_type =
-            kind.is_none_or(|kind| self.tape.type_name(kind).0.starts_with("KeyValue"));
+        let is_pair_type = kind.is_none_or(|TypeAt(at)| {
+            let known = self.types.get(size(at));
+            known.is_some_and(|(name, _)| self.shown_name(*name).starts_with(b"KeyValue"))
+        });
         let (key, value) = (at + 1, at + 2);
-        let is_named = matches!(self.tape.name(key), "key" | "Key")
-            && matches!(self.tape.name(value), "value" | "Value");
+        let is_named = matches!(self.name(key), b"key" | b"Key")
+            && matches!(self.name(value), b"value" | b"Value");
         match self.slot(key) {
             Slot::String(text) if is_pair_type && extent.entries == 2 && is_named => {
                 Some((text, value))
@@ -459,13 +518,15 @@ impl Writer {
 const RECENT_TYPES: usize = 8;
 
 /// The names in a collection that is being written, to find out whether one comes again: the first ones by a
-/// filter that says "perhaps" and a look at them all, the rest by their hashes.
+/// filter that says "perhaps" and a look at them all, more of them by numbers made of them, which are put in order in
+/// the end: nobody can choose names that make that slow.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     known: u64,
     filter: [u64; 4],
     count: usize,
-    hashes: Option<HashSet<u64>>,
+    /// A number for each name, where there are more than a few.
+    numbers: Vec<u64>,
     is_repeated: bool,
 }
 
@@ -474,13 +535,13 @@ const FEW: usize = 48;
 
 impl Names {
     /// Takes the name of the next value, before that is pushed into the collection at `at`.
-    pub(crate) fn add(&mut self, name: &str, writer: &Writer, at: usize) {
+    pub(crate) fn add(&mut self, name: &[u8], writer: &Writer, at: usize) {
         if self.is_repeated {
             return;
         }
         self.count += 1;
         if self.count > FEW {
-            return self.add_hash(name, writer, at);
+            return self.add_number(name, writer, at);
         }
         // Multiplying leaves its best bits at the top.
         let [.., place] = mixed(name).to_le_bytes();
@@ -492,13 +553,12 @@ impl Names {
         }
     }
 
-    fn add_hash(&mut self, name: &str, writer: &Writer, at: usize) {
-        let hashes = self.hashes.get_or_insert_with(|| {
-            let earlier = writer.entries(at).map(|at| mixed(writer.tape.name(at)));
-            earlier.collect()
-        });
-        // Two names of one number are looked at more closely in the end, once.
-        self.is_repeated = !hashes.insert(mixed(name));
+    fn add_number(&mut self, name: &[u8], writer: &Writer, at: usize) {
+        if self.numbers.is_empty() {
+            let earlier = writer.entries(at).map(|at| mixed(writer.name(at)));
+            self.numbers.extend(earlier);
+        }
+        self.numbers.push(mixed(name));
     }
 
     /// Takes the name of the next value by the place of that name in the contract.
@@ -520,16 +580,22 @@ impl Names {
         self.is_repeated = true;
     }
 
-    /// True where a name came again, or may have.
-    pub(crate) fn is_repeated(&self) -> bool {
+    /// True where a name came again, or may have: two names of one number are looked at more closely then, once.
+    /// After it no more are added.
+    pub(crate) fn settle(&mut self) -> bool {
+        if !self.is_repeated {
+            let mut numbers = std::mem::take(&mut self.numbers);
+            numbers.sort_unstable();
+            self.is_repeated = !numbers.is_sorted_by(|one, next| one < next);
+        }
         self.is_repeated
     }
 }
 
 /// A number that names that differ seldom share. Whoever makes some that do gains nothing by it: where two share
 /// one, all names are looked at once.
-fn mixed(name: &str) -> u64 {
-    let (words, rest) = name.as_bytes().as_chunks::<8>();
+fn mixed(name: &[u8]) -> u64 {
+    let (words, rest) = name.as_chunks::<8>();
     let last = rest.iter().fold(rest.len() as u64 + 1, |word, byte| {
         word << 8 | u64::from(*byte)
     });

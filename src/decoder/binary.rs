@@ -9,13 +9,13 @@ mod text;
 
 use std::borrow::Cow;
 
-use cursor::{Cursor, GIVE_STRINGS};
+use cursor::{Cursor, GIVE_STRINGS, Utf8};
 
 use super::contract::CONTEXT;
 use super::elements::{
     self, Attributes, Elements, Piece, Qualified, Recent, Said, Scope, Space, Start, Text,
 };
-use super::{Dictionary, Draft, Fault, Limits, is_padding, read_string};
+use super::{Dictionary, Draft, Fault, Limits, NOT_UTF8, is_padding, read_string};
 use crate::context::NumberKind;
 
 const NO_PREFIX: &[u8] = b"";
@@ -43,7 +43,7 @@ pub(super) fn is_named_in(body: &[u8], dictionary: &Dictionary) -> bool {
     if !has_numbered_root(body) {
         return false;
     }
-    let mut cursor = Cursor::new(&body[1..], Limits::default(), Some(dictionary));
+    let mut cursor = Cursor::new(&body[1..], Limits::default(), Some(dictionary), Utf8::Here);
     if body[0] == 0x43 && cursor.name().is_err() {
         return false;
     }
@@ -75,18 +75,28 @@ pub(super) fn read(body: &[u8], draft: &mut Draft) -> Result<(), Fault> {
             0,
             format!("the root element has a number for a name; {GIVE_STRINGS}"),
         )),
-        None => elements::read(Records::new(body, limits, own.as_ref()), draft),
+        None => {
+            let read = |utf8, draft: &mut Draft| {
+                elements::read(Records::new(body, limits, own.as_ref(), utf8), draft)
+            };
+            if read(Utf8::Later, draft).is_ok() && draft.values.seal() {
+                return Ok(());
+            }
+            // Once more, to tell what comes first of all that is wrong.
+            draft.clear();
+            read(Utf8::Here, draft)
+        }
     }
 }
 
 /// The text in a body whose root element is a `string` of the serializer, and where it ends; `None` where
 /// the root is another. What is sent as a string and not as bytes arrives like this.
-pub(super) fn string<'a>(
-    body: &'a [u8],
+pub(super) fn string(
+    body: &[u8],
     limits: Limits,
-    own: Option<&'a Dictionary>,
-) -> Result<Option<(Text<'a>, usize)>, Fault> {
-    let mut records = Records::new(body, limits, own);
+    own: Option<&Dictionary>,
+) -> Result<Option<(String, usize)>, Fault> {
+    let mut records = Records::new(body, limits, own, Utf8::Here);
     match records.next()? {
         Piece::Start
             if records.start.name() == b"string" && records.is_in(&Space::Serialization) => {}
@@ -94,6 +104,7 @@ pub(super) fn string<'a>(
     }
     let text = records.text()?;
     let after = body.len() - records.cursor.rest().len();
+    let text = String::from_utf8(text.to_vec()).map_err(|_| records.fault(NOT_UTF8))?;
     match records.next()? {
         Piece::Nothing => Ok(Some((text, after))),
         _ => Err(records.fault("the body goes on after its end")),
@@ -252,9 +263,9 @@ impl<'a> Records<'a> {
         !self.is_ending && self.array.is_none()
     }
 
-    fn new(body: &'a [u8], limits: Limits, own: Option<&'a Dictionary>) -> Self {
+    fn new(body: &'a [u8], limits: Limits, own: Option<&'a Dictionary>, utf8: Utf8) -> Self {
         Self {
-            cursor: Cursor::new(body, limits, own),
+            cursor: Cursor::new(body, limits, own, utf8),
             scope: Scope::default(),
             recent: Recent::default(),
             start: Start::new(Qualified {

@@ -10,8 +10,8 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::context::DateTime;
 
 /// Reads `/Date(ms)/` into a date in UTC and `/Date(ms+hhmm)/` into one at that offset.
-pub(super) fn from_json(text: &str) -> Option<String> {
-    let (milliseconds, offset) = parse(text)?;
+pub(super) fn from_json(text: &[u8]) -> Option<String> {
+    let (milliseconds, offset) = parse(str::from_utf8(text).ok()?)?;
     let instant = instant(milliseconds)?;
     match offset {
         None => (instant.year() >= 0).then(|| render(instant, "Z")),
@@ -26,8 +26,8 @@ pub(super) fn from_json(text: &str) -> Option<String> {
 }
 
 /// Reads `OperationCreatedOn` from JSON: into UTC, with the shift undone.
-pub(super) fn created_from_json(text: &str) -> Option<String> {
-    let Some((milliseconds, offset)) = parse(text) else {
+pub(super) fn created_from_json(text: &[u8]) -> Option<String> {
+    let Some((milliseconds, offset)) = str::from_utf8(text).ok().and_then(parse) else {
         return created_from_text(text);
     };
     let shift = i64::from(offset.unwrap_or(0)) * 60_000;
@@ -36,7 +36,8 @@ pub(super) fn created_from_json(text: &str) -> Option<String> {
 }
 
 /// Reads `OperationCreatedOn` from ISO 8601 text: into UTC, which is also what a text without a zone is in.
-pub(super) fn created_from_text(text: &str) -> Option<String> {
+pub(super) fn created_from_text(text: &[u8]) -> Option<String> {
+    let text = str::from_utf8(text).ok()?;
     let date = DateTime::new(text)?;
     if text.ends_with('Z') {
         return Some(text.to_owned());
@@ -160,8 +161,8 @@ fn push_digits(text: &mut String, number: u32, digits: u32) {
 mod tests {
     use super::*;
 
-    fn check(read: fn(&str) -> Option<String>, text: &str, expected: Option<&str>) {
-        assert_eq!(read(text).as_deref(), expected, "{text}");
+    fn check(read: fn(&[u8]) -> Option<String>, text: &str, expected: Option<&str>) {
+        assert_eq!(read(text.as_bytes()).as_deref(), expected, "{text}");
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(super) const MAX_NOTES: usize = 20;
 const MAX_NOTE_PATH: usize = 512;
 const MAX_NOTE_NAME: usize = 64;
 
+/// What is wrong with a text of other bytes.
+pub(super) const NOT_UTF8: &str = "not UTF-8";
+
 /// What stops a reader, with the offset into the body. In a box: it is rare, and every step of a reader hands a
 /// result on.
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl Draft {
     /// The values of a context and the notes on them; a fault where it is none.
     pub(super) fn finish(self) -> Result<(Tape, Vec<Note>), Fault> {
         let tape = self.values.finish();
+        let tape = tape.ok_or_else(|| Fault::new(0, NOT_UTF8))?;
         if !tape.is_context() {
             let reason = "no execution context: the body names another type";
             return Err(Fault::new(0, reason));
@@ -122,7 +126,7 @@ impl Draft {
     }
 
     /// Ends the bag at `at`, whose keys are `names`.
-    pub(super) fn close_bag(&mut self, at: usize, count: usize, names: &Names) {
+    pub(super) fn close_bag(&mut self, at: usize, count: usize, names: &mut Names) {
         let count = self.unrepeated(at, count, names, "key");
         self.values.close(at, count, Slot::Bag);
     }
@@ -132,7 +136,7 @@ impl Draft {
         &mut self,
         at: usize,
         count: usize,
-        names: &Names,
+        names: &mut Names,
         contract: Option<&'static Contract>,
         sent_type: Option<TypeAt>,
     ) {
@@ -149,8 +153,8 @@ impl Draft {
             .close(at, count, |extent| Slot::Object(type_at, extent));
     }
 
-    fn unrepeated(&mut self, at: usize, count: usize, names: &Names, kind: &str) -> usize {
-        if !names.is_repeated() {
+    fn unrepeated(&mut self, at: usize, count: usize, names: &mut Names, kind: &str) -> usize {
+        if !names.settle() {
             return count;
         }
         let notes = &mut self.notes;
@@ -172,7 +176,8 @@ impl Draft {
     /// Says that the notes after the first `count` lie under the key `key`.
     pub(super) fn notes_within(&mut self, count: usize, key: Span) {
         if self.notes.count() > count {
-            self.notes.within(count, self.values.shown(key));
+            let key = String::from_utf8_lossy(self.values.shown(key));
+            self.notes.within(count, &key);
         }
     }
 
@@ -227,8 +232,9 @@ impl Notes {
         }
     }
 
-    pub(super) fn repeated(&mut self, kind: &str, name: &str) {
-        let name = shortened(name);
+    pub(super) fn repeated(&mut self, kind: &str, name: &[u8]) {
+        let name = String::from_utf8_lossy(name);
+        let name = shortened(&name);
         self.add(format!(
             "the {kind} {name:?} came again, the last value is kept"
         ));

@@ -194,15 +194,15 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             count += 1;
         }
         self.draft
-            .close_members(at, count, &names, Some(contract), None);
-        self.references.forget(at, &names);
+            .close_members(at, count, &mut names, Some(contract), None);
+        self.references.forget(at, &mut names);
         Ok(())
     }
 
     /// Keeps the name of an element that no contract has.
     fn sent_name(&mut self) -> Result<Span, Fault> {
         match str::from_utf8(self.elements.start().name()) {
-            Ok(name) => Ok(self.draft.values.text(name)),
+            Ok(name) => Ok(self.draft.values.text(name.as_bytes())),
             Err(_) => Err(self.elements.fault("a name that is not UTF-8")),
         }
     }
@@ -215,8 +215,8 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             self.pair(shape, at, &mut names)?;
             count += 1;
         }
-        self.draft.close_bag(at, count, &names);
-        self.references.forget(at, &names);
+        self.draft.close_bag(at, count, &mut names);
+        self.references.forget(at, &mut names);
         Ok(())
     }
 
@@ -305,7 +305,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             }
         }
         if children.count > 0 {
-            self.close_generic(at, &children, type_name);
+            self.close_generic(at, &mut children, type_name);
             return Ok(());
         }
         let Some((type_name, namespace)) = type_name else {
@@ -347,11 +347,11 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     fn close_generic(
         &mut self,
         at: usize,
-        children: &Children,
+        children: &mut Children,
         type_name: Option<&(String, Option<String>)>,
     ) {
         let first = children.first.map(|name| self.draft.values.shown(name));
-        let is_pair = first.is_some_and(|name| name.starts_with("KeyValue"));
+        let is_pair = first.is_some_and(|name| name.starts_with(b"KeyValue"));
         let are_repeated = children.are_same && (children.count > 1 || is_pair);
         if children.are_items || are_repeated {
             self.draft.values.close(at, children.count, Slot::Array);
@@ -363,8 +363,8 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let type_at = type_name
             .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
         self.draft
-            .close_members(at, children.count, &children.names, None, type_at);
-        self.references.forget(at, &children.names);
+            .close_members(at, children.count, &mut children.names, None, type_at);
+        self.references.forget(at, &mut children.names);
     }
 }
 

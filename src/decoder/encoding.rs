@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Fault;
+use super::{Fault, NOT_UTF8};
 
 /// How far into a text its declaration is looked for, in bytes.
 const DECLARATION: usize = 256;
@@ -94,8 +94,8 @@ impl<'a> Text<'a> {
         if !self.is_sure {
             self.check_declaration()?;
         }
-        let text = str::from_utf8(&self.bytes)
-            .map_err(|cause| Fault::new(cause.valid_up_to(), "not UTF-8"))?;
+        let text = simdutf8::compat::from_utf8(&self.bytes)
+            .map_err(|cause| Fault::new(cause.valid_up_to(), NOT_UTF8))?;
         match self.is_cut {
             true => Err(Fault::new(text.len(), "not UTF-16")),
             false => Ok(text),

@@ -80,7 +80,7 @@ impl Reader<'_, '_> {
             None => {
                 let before = self.lexer.clone();
                 let text = self.lexer.number();
-                if !is_number(text) {
+                if !is_number(text.as_bytes()) {
                     return Err(before.fault("a value is expected"));
                 }
                 text
@@ -89,14 +89,14 @@ impl Reader<'_, '_> {
         if let (Shape::Enum(names), Ok(place)) = (shape, text.parse::<usize>())
             && let Some(member) = names.get(place)
         {
-            let span = self.draft.values.text(member);
+            let span = self.draft.values.text(member.as_bytes());
             return self.push(name, Slot::String(span));
         }
         let kind = match shape {
             Shape::Number(kind) => kind,
             _ => NumberKind::Unknown,
         };
-        let span = self.draft.values.text(text);
+        let span = self.draft.values.text(text.as_bytes());
         self.push(name, Slot::Number(kind, span))
     }
 
@@ -111,10 +111,11 @@ impl Reader<'_, '_> {
         self.lexer.expect(b'"', "a string")?;
         let values = &mut self.draft.values;
         match self.lexer.string_start()? {
-            (plain, true) => Ok(values.text(plain)),
+            (plain, true) => Ok(values.text(plain.as_bytes())),
             (plain, false) => values.write(|texts| {
-                texts.push_str(plain);
-                self.lexer.string_rest(texts)
+                texts.extend_from_slice(plain.as_bytes());
+                self.lexer
+                    .string_rest(|part| texts.extend_from_slice(part.as_bytes()))
             }),
         }
     }
@@ -128,7 +129,7 @@ impl Reader<'_, '_> {
                 values.lowercase(span);
                 return Slot::Guid(span);
             }
-            Shape::Any if text.starts_with("/Date(") => date::from_json(text),
+            Shape::Any if text.starts_with(b"/Date(") => date::from_json(text),
             Shape::Created => date::created_from_json(text),
             Shape::DateTime if is_date_time(text) => return Slot::DateTime(span),
             Shape::DateTime => date::from_json(text),
@@ -136,7 +137,7 @@ impl Reader<'_, '_> {
         };
         if let Some(date) = date {
             values.forget(span);
-            return Slot::DateTime(values.text(&date));
+            return Slot::DateTime(values.text(date.as_bytes()));
         }
         if matches!(shape, Shape::Guid | Shape::Created | Shape::DateTime) {
             scalar::unlike(shape, &mut self.draft.notes);
@@ -181,7 +182,7 @@ impl Reader<'_, '_> {
             self.pair(shape, at, &mut names)?;
             count += 1;
         }
-        self.draft.close_bag(at, count, &names);
+        self.draft.close_bag(at, count, &mut names);
         Ok(())
     }
 
@@ -234,10 +235,10 @@ impl Reader<'_, '_> {
         };
         let contract = hint.and_then(|hint| hint.contract).or(declared);
         let at = self.open(name)?;
-        let (count, names) = self.members(at, contract, is_first)?;
+        let (count, mut names) = self.members(at, contract, is_first)?;
         let type_at = hint.map(|hint| hint.type_at);
         self.draft
-            .close_members(at, count, &names, contract, type_at);
+            .close_members(at, count, &mut names, contract, type_at);
         Ok(())
     }
 
@@ -295,8 +296,8 @@ impl Reader<'_, '_> {
                     (Name::Known(name), shape)
                 }
                 None => {
-                    names.add(&name, values, at);
-                    (Name::Sent(values.text(&name)), Shape::Any)
+                    names.add(name.as_bytes(), values, at);
+                    (Name::Sent(values.text(name.as_bytes())), Shape::Any)
                 }
             },
         ))

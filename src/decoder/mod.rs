@@ -137,7 +137,7 @@ pub use limits::Limits;
 pub use recognition::{Encoding, Recognition, ToldBy, recognize};
 pub use unknown::{Unknown, UnknownType, unknown_in};
 
-use self::draft::{Draft, Fault, Notes};
+use self::draft::{Draft, Fault, NOT_UTF8, Notes};
 use self::encoding::Text;
 use crate::context::{Document, ExecutionContext, Note, Tape, WireFormat};
 

@@ -12,7 +12,7 @@ use crate::context::{NumberKind, Slot, Span, is_date_time, is_number};
 
 /// Reads a primitive. A text that is not of its type is kept as a string, with a note: the rest of the
 /// event is worth more than the strictness.
-pub(super) fn read(text: &str, shape: Shape, draft: &mut Draft) -> Slot {
+pub(super) fn read(text: &[u8], shape: Shape, draft: &mut Draft) -> Slot {
     let values = &mut draft.values;
     let slot = match shape {
         Shape::Guid => is_guid(text).then(|| {
@@ -31,11 +31,13 @@ pub(super) fn read(text: &str, shape: Shape, draft: &mut Draft) -> Slot {
         }
         Shape::Created => {
             let date = date::created_from_text(trimmed(text));
-            date.map(|date| Slot::DateTime(values.text(&date)))
+            date.map(|date| Slot::DateTime(values.text(date.as_bytes())))
         }
         Shape::Bytes => bytes(text, draft).map(Slot::Bytes),
-        Shape::Char => character(trimmed(text))
-            .map(|character| Slot::String(values.text(character.encode_utf8(&mut [0; 4])))),
+        Shape::Char => character(trimmed(text)).map(|character| {
+            let mut text = [0; 4];
+            Slot::String(values.text(character.encode_utf8(&mut text).as_bytes()))
+        }),
         _ => return Slot::String(values.text(text)),
     };
     slot.unwrap_or_else(|| {
@@ -44,16 +46,13 @@ pub(super) fn read(text: &str, shape: Shape, draft: &mut Draft) -> Slot {
     })
 }
 
-fn trimmed(text: &str) -> &str {
-    match text.as_bytes() {
-        [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~'] => text,
-        _ => text.trim(),
-    }
+fn trimmed(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
 }
 
 /// True for the text of a guid.
-pub(super) fn is_guid(text: &str) -> bool {
-    let Ok(bytes): Result<&[u8; 36], _> = text.as_bytes().try_into() else {
+pub(super) fn is_guid(text: &[u8]) -> bool {
+    let Ok(bytes): Result<&[u8; 36], _> = text.try_into() else {
         return false;
     };
     // Without a way out of the loop it is done on many bytes at once.
@@ -92,26 +91,27 @@ fn name(shape: Shape) -> &'static str {
     }
 }
 
-fn boolean(text: &str) -> Option<bool> {
+fn boolean(text: &[u8]) -> Option<bool> {
     match text {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
+        b"true" | b"1" => Some(true),
+        b"false" | b"0" => Some(false),
         _ => None,
     }
 }
 
-fn is_of_kind(text: &str, kind: NumberKind) -> bool {
+fn is_of_kind(text: &[u8], kind: NumberKind) -> bool {
     let is_whole = || {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+        text.iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'-')
     };
     is_number(text) && (kind != NumberKind::Integer || is_whole())
 }
 
-fn bytes(text: &str, draft: &mut Draft) -> Option<Span> {
-    let packed: String;
-    let text = if text.contains(|c: char| c.is_ascii_whitespace()) {
-        packed = text.split_ascii_whitespace().collect();
+fn bytes(text: &[u8], draft: &mut Draft) -> Option<Span> {
+    let packed: Vec<u8>;
+    let text = if text.iter().any(u8::is_ascii_whitespace) {
+        let kept = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+        packed = kept.copied().collect();
         &packed
     } else {
         text
@@ -121,7 +121,7 @@ fn bytes(text: &str, draft: &mut Draft) -> Option<Span> {
 }
 
 /// A character from its UTF-16 code; half a surrogate pair is no character and shows as U+FFFD.
-fn character(text: &str) -> Option<char> {
-    let code: u16 = text.parse().ok()?;
+fn character(text: &[u8]) -> Option<char> {
+    let code: u16 = str::from_utf8(text).ok()?.parse().ok()?;
     Some(char::from_u32(code.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
 }

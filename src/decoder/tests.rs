@@ -269,6 +269,31 @@ fn of_repeated_keys_and_members_the_last_is_kept_and_a_note_says_so() {
 }
 
 #[test]
+fn a_key_that_comes_again_is_found_wherever_it_lies() {
+    for count in [2, 10, 48, 49, 50, 51, 300] {
+        for repeated in [0, count / 3, count - 2] {
+            let key = |place: usize| match place == count - 1 {
+                true => format!("key {repeated}"),
+                false => format!("key {place}"),
+            };
+            let pairs: Vec<_> = (0..count)
+                .map(|place| format!(r#"{{"key":"{}","value":{place}}}"#, key(place)))
+                .collect();
+            let body = json(&format!(r#","SharedVariables":[{}]"#, pairs.join(",")));
+            let decoded = decoded(&body);
+            let variables = decoded.context().shared_variables().unwrap();
+            let last = variables.get(&format!("key {repeated}"));
+            assert_eq!(
+                (variables.len(), last.and_then(|value| value.as_i64())),
+                (count - 1, i64::try_from(count - 1).ok()),
+                "{repeated} of {count}"
+            );
+            assert_eq!(decoded.notes.len(), 1, "{repeated} of {count}");
+        }
+    }
+}
+
+#[test]
 fn a_hundred_thousand_attributes_take_no_longer_than_their_number() {
     let entries: Vec<_> = (0..100_000)
         .map(|n| format!(r#"{{"key":"k{n}","value":{n}}}"#))

@@ -1,10 +1,11 @@
 //! The bytes of a body, read from the front. A length is only believed once that much is there.
 
 use std::borrow::Cow;
+use std::str::Utf8Error;
 
 use super::dictionary::STRINGS;
 use crate::decoder::limits::Limits;
-use crate::decoder::{Dictionary, Fault};
+use crate::decoder::{Dictionary, Fault, NOT_UTF8};
 
 /// What to do where the sender names strings by numbers of its own.
 pub(super) const GIVE_STRINGS: &str =
@@ -18,15 +19,31 @@ pub(super) struct Cursor<'a> {
     limits: Limits,
     /// In place of the static one.
     own: Option<&'a Dictionary>,
+    utf8: Utf8,
+}
+
+/// When a text is found out not to be UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Utf8 {
+    /// Where it is read, which takes long.
+    Here,
+    /// When all texts are there, by whoever has them.
+    Later,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(body: &'a [u8], limits: Limits, own: Option<&'a Dictionary>) -> Self {
+    pub(super) fn new(
+        body: &'a [u8],
+        limits: Limits,
+        own: Option<&'a Dictionary>,
+        utf8: Utf8,
+    ) -> Self {
         Self {
             body,
             at: 0,
             limits,
             own,
+            utf8,
         }
     }
 
@@ -106,7 +123,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a string behind its length.
-    pub(super) fn string(&mut self) -> Result<&'a str, Fault> {
+    pub(super) fn string(&mut self) -> Result<&'a [u8], Fault> {
         let length = self.int31()?;
         self.text(length)
     }
@@ -123,10 +140,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads so many bytes of UTF-8.
-    pub(super) fn text(&mut self, length: usize) -> Result<&'a str, Fault> {
+    pub(super) fn text(&mut self, length: usize) -> Result<&'a [u8], Fault> {
         let start = self.at;
-        let bytes = self.take(length)?;
-        str::from_utf8(bytes).map_err(|cause| Fault::new(start + cause.valid_up_to(), "not UTF-8"))
+        let text = self.take(length)?;
+        if self.utf8 == Utf8::Here {
+            let broken = |cause: Utf8Error| Fault::new(start + cause.valid_up_to(), NOT_UTF8);
+            str::from_utf8(text).map_err(broken)?;
+        }
+        Ok(text)
     }
 
     /// Reads the number of a string in the dictionary. Even numbers are those of the static one, or of the

@@ -296,6 +296,93 @@ fn elements_and_attributes_come_in_every_form() {
     }
 }
 
+/// An element with these attributes and this text.
+fn told(name: &str, attributes: &[u8], content: &str) -> Vec<u8> {
+    let head = [element(name), attributes.to_vec(), vec![0x99]];
+    [head.concat(), string(content)].concat()
+}
+
+/// An element that binds a prefix of one letter, with these in it.
+fn binding(name: &str, prefix: &str, namespace: &str, within: &[Vec<u8>]) -> Vec<u8> {
+    let bound = [vec![0x09], string(prefix), string(namespace)];
+    let end = vec![0x01];
+    [element(name), bound.concat(), within.concat(), end].concat()
+}
+
+#[test]
+fn attributes_that_come_again_mean_what_their_prefixes_mean_there() {
+    let typed = |name| told(name, b"\x2e\x04type\x98\x05q:int", "7");
+    let nil = |name| [element(name), b"\x2e\x03nil\x86\x01".to_vec()].concat();
+    let schema = "http://www.w3.org/2001/XMLSchema";
+    let within = [
+        binding("A", "q", schema, &[typed("x"), typed("y"), nil("z")]),
+        binding("B", "q", "urn:other", &[typed("x"), typed("y")]),
+        binding("C", "q", schema, &[typed("x"), typed("y")]),
+        binding("D", "i", "urn:other", &[typed("x"), nil("y"), nil("z")]),
+        binding("E", "q", "", &[typed("x")]),
+    ];
+    let things = binding("Things", "q", schema, &within[..4]);
+    let other = serde_json::json!({"@type": "int", "@namespace": "urn:other", "@value": "7"});
+    let shown = member("Things", &things);
+    assert_eq!(shown["A"], serde_json::json!({"x": 7, "y": 7, "z": null}));
+    assert_eq!(shown["B"], serde_json::json!({"x": other, "y": other}));
+    assert_eq!(shown["C"], serde_json::json!({"x": 7, "y": 7}));
+    assert_eq!(
+        shown["D"],
+        serde_json::json!({"x": "7", "y": "", "z": ""}),
+        "without the prefix's meaning they say nothing"
+    );
+    let unbound = context(&binding(
+        "Things",
+        "q",
+        schema,
+        &[typed("x"), within[4].clone()],
+    ));
+    assert!(error(&unbound).ends_with("a type whose prefix is not bound"));
+}
+
+#[test]
+fn attributes_that_come_again_with_more_behind_them_are_read_whole() {
+    let nil = b"\x2e\x03nil\x86".to_vec();
+    let more = [nil.clone(), b"\x2e\x04type\x98\x05s:int".to_vec()].concat();
+    let denied = [nil.clone(), b"\x2e\x03nil\x84".to_vec()].concat();
+    let things = [
+        element("Things"),
+        [element("a"), nil.clone(), vec![0x01]].concat(),
+        [element("b"), more, vec![0x01]].concat(),
+        told("c", &denied, "x"),
+        [element("d"), nil, vec![0x01]].concat(),
+        vec![0x01],
+    ];
+    assert_eq!(
+        member("Things", &things.concat()),
+        serde_json::json!({"a": null, "b": null, "c": "x", "d": null})
+    );
+}
+
+#[test]
+fn a_text_that_is_no_utf8_is_refused_at_its_byte_though_the_next_one_would_end_its_character() {
+    let text = |name: &str, text: &[u8]| {
+        let length = u8::try_from(text.len()).unwrap();
+        [element(name), vec![0x99, length], text.to_vec()].concat()
+    };
+    let torn =
+        |first: &[u8], second: &[u8]| context(&[text("A", first), text("B", second)].concat());
+    for (first, second, at) in [
+        (&b"\xc3"[..], &b"\xa9"[..], 0),
+        (b"caf\xc3", b"\xa9", 3),
+        (b"\xa9", b"", 0),
+        (b"ab\xff", b"", 2),
+    ] {
+        let body = torn(first, second);
+        let start = body.windows(3).position(|window| window == [0x40, 1, b'A']);
+        let place = start.unwrap() + 5 + at;
+        let expected = format!("binary at byte {}: not UTF-8", place + 1);
+        assert_eq!(error(&body), expected, "{first:x?} {second:x?}");
+    }
+    assert!(read(&torn("caf\u{e9}".as_bytes(), "\u{e9}".as_bytes())).is_ok());
+}
+
 #[test]
 fn an_array_is_its_items() {
     let array = |name: &str, record: u8, values: &[u8], count: usize| {

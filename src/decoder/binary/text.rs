@@ -61,7 +61,7 @@ pub(super) fn attribute<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Fa
         0x86 => Ok(Cow::Borrowed(b"true")),
         record @ FIRST.. => match read(cursor, record, false)? {
             (_, true) => Err(cursor.fault("the end of an element in an attribute")),
-            (text, false) => Ok(Cow::Owned(text.as_bytes().to_vec())),
+            (text, false) => Ok(Cow::Owned(text.to_vec())),
         },
         _ => Err(cursor.fault("an attribute without a value")),
     }
@@ -69,21 +69,21 @@ pub(super) fn attribute<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Fa
 
 /// Reads the items of a list, which XML separates by blanks.
 fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Text<'a>, bool), Fault> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     let mut is_first = true;
     loop {
         let record = cursor.byte()?;
         if record & !1 == END_LIST {
-            return Ok((text.into(), record & 1 == 1));
+            return Ok((Text::Sent(Cow::Owned(text)), record & 1 == 1));
         }
         // No list lies in a list, and only its end may end the element.
         if record & 1 == 1 || record == START_LIST {
             return Err(cursor.fault("a record that does not belong into a list"));
         }
         if !std::mem::take(&mut is_first) {
-            text.push(' ');
+            text.push(b' ');
         }
-        text.push_str(&read(cursor, record, is_single)?.0);
+        text.extend_from_slice(&read(cursor, record, is_single)?.0);
         // Two bytes may stand for ninety.
         cursor.room(text.len())?;
     }

@@ -46,18 +46,15 @@ impl References {
 
     /// Gives up what lies in the collection at `at` if some of its names came again, because then its values have
     /// moved.
-    pub(super) fn forget(&mut self, at: usize, names: &Names) {
-        if names.is_repeated() {
+    pub(super) fn forget(&mut self, at: usize, names: &mut Names) {
+        // Nearly no body has a reference.
+        if !self.known.is_empty() && names.settle() {
             self.forget_from(at + 1);
         }
     }
 
     /// Gives up all values from `place` on, which have moved or are gone.
     pub(super) fn forget_from(&mut self, place: usize) {
-        // Nearly no body has a reference.
-        if self.known.is_empty() {
-            return;
-        }
         self.known
             .retain(|_, referent| !matches!(referent, Referent::Value(at) if *at >= place));
     }

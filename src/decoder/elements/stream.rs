@@ -83,8 +83,8 @@ pub(in crate::decoder) trait Elements<'a> {
 pub(in crate::decoder) const CUT: &str = "the body ends within an element";
 
 /// True for the white space of XML.
-pub(in crate::decoder) fn is_blank(text: &str) -> bool {
-    text.bytes()
+pub(in crate::decoder) fn is_blank(text: &[u8]) -> bool {
+    text.iter()
         .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
@@ -119,50 +119,65 @@ pub(in crate::decoder) enum Piece<'a> {
     Nothing,
 }
 
-/// A text as it was sent, or made of what was.
+/// A text as it was sent, or made of what was: UTF-8, where the sender kept to that.
 #[derive(Debug)]
 pub(in crate::decoder) enum Text<'a> {
-    Sent(Cow<'a, str>),
+    Sent(Cow<'a, [u8]>),
     /// Short ones need no memory of their own.
     Made(SmolStr),
 }
 
 impl Text<'_> {
     /// Takes more of the same text behind this one.
-    pub(in crate::decoder) fn append(&mut self, more: &str) {
+    pub(in crate::decoder) fn append(&mut self, more: &[u8]) {
         match self {
-            Self::Sent(text) => text.to_mut().push_str(more),
-            Self::Made(text) => *self = Self::Sent(Cow::Owned(format!("{text}{more}"))),
+            Self::Sent(text) => text.to_mut().extend_from_slice(more),
+            Self::Made(text) => *self = Self::Sent(Cow::Owned([text.as_bytes(), more].concat())),
         }
     }
 }
 
 impl Deref for Text<'_> {
-    type Target = str;
+    type Target = [u8];
 
-    fn deref(&self) -> &str {
+    fn deref(&self) -> &[u8] {
         match self {
             Self::Sent(text) => text,
-            Self::Made(text) => text,
+            Self::Made(text) => text.as_bytes(),
         }
     }
 }
 
 impl Default for Text<'_> {
     fn default() -> Self {
-        Self::Sent(Cow::Borrowed(""))
+        Self::Sent(Cow::Borrowed(b""))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Self::Sent(Cow::Borrowed(text))
     }
 }
 
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
-        Self::Sent(Cow::Borrowed(text))
+        text.as_bytes().into()
     }
 }
 
 impl From<String> for Text<'_> {
     fn from(text: String) -> Self {
-        Self::Sent(Cow::Owned(text))
+        Self::Sent(Cow::Owned(text.into_bytes()))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
     }
 }
 

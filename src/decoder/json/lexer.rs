@@ -120,7 +120,7 @@ impl<'a> Lexer<'a> {
             (plain, true) => Cow::Borrowed(plain),
             (plain, false) => {
                 let mut name = plain.to_owned();
-                self.string_rest(&mut name)?;
+                self.string_rest(|part| name.push_str(part))?;
                 Cow::Owned(name)
             }
         };
@@ -155,7 +155,7 @@ impl<'a> Lexer<'a> {
         }
         let quoted = format!("{raw}\"");
         let mut text = String::with_capacity(raw.len());
-        Lexer::new(&quoted).string_rest(&mut text)?;
+        Lexer::new(&quoted).string_rest(|part| text.push_str(part))?;
         Ok(Cow::Owned(text))
     }
 
@@ -234,17 +234,17 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads the rest of a string from a backslash, or anything else in it, on, and adds it to `string`.
-    pub(super) fn string_rest(&mut self, string: &mut String) -> Result<(), Fault> {
+    /// Reads the rest of a string from a backslash, or anything else in it, on, and hands it to `keep` part by part.
+    pub(super) fn string_rest(&mut self, mut keep: impl FnMut(&str)) -> Result<(), Fault> {
         loop {
             let plain = self.at;
             self.at = self.plain_end()?;
-            string.push_str(&self.text[plain..self.at]);
+            keep(&self.text[plain..self.at]);
             if self.text.as_bytes()[self.at] == b'"' {
                 self.at += 1;
                 return Ok(());
             }
-            string.push(self.escape()?);
+            keep(self.escape()?.encode_utf8(&mut [0; 4]));
         }
     }
 
@@ -308,7 +308,7 @@ mod tests {
         let mut lexer = Lexer::new(text);
         lexer.expect(b'"', "a string")?;
         let mut string = String::new();
-        lexer.string_rest(&mut string)?;
+        lexer.string_rest(|part| string.push_str(part))?;
         Ok(string)
     }
 

@@ -40,8 +40,8 @@ impl<'a> Elements<'a> for Xml<'a> {
                     Piece::Start
                 }
                 Event::End(_) => Piece::End,
-                Event::Text(text) => Piece::Text(Text::Sent(text.xml10_content())),
-                Event::CData(text) => Piece::Text(Text::Sent(text.xml10_content())),
+                Event::Text(text) => Piece::Text(text.xml10_content().into()),
+                Event::CData(text) => Piece::Text(text.xml10_content().into()),
                 Event::GeneralRef(reference) => Piece::Text(self.resolve(&reference)?),
                 Event::DocType(_) => return Err(self.fault("a document type declaration")),
                 Event::Eof => Piece::Nothing,
