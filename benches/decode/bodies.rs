@@ -41,12 +41,28 @@ pub(crate) fn random(kind: &Kind) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     Ok(bodies)
 }
 
+/// Members that such a body does not have, from the first up to the second: what one byte costs is to be the same in
+/// all of it, and a small one is to be as much attributes as a large one, as far as that goes.
+const CUT: &[(&str, &str)] = &[
+    ("BusinessUnitId", "InputParameters"),
+    ("IsExecutingOffline", "MessageName"),
+    ("Mode", "UserId"),
+];
+
 /// A body with as many attributes as it takes to be of this size.
 ///
 /// The bytes from one name to another that is as long are whole attributes in every format, wherever one begins.
 pub(crate) fn grown(kind: &Kind, size: usize) -> Result<Vec<u8>, Box<dyn Error>> {
     let (name, first, last) = GROWN;
-    let body = fs::read(corpus().join(name).with_extension(kind.extension))?;
+    let mut body = fs::read(corpus().join(name).with_extension(kind.extension))?;
+    for (first, last) in CUT {
+        let find = |name: &str| {
+            let member = (kind.member)(name);
+            memmem::find(&body, &member).ok_or_else(|| format!("{}: no {name}", kind.name))
+        };
+        let cut = find(first)?..find(last)?;
+        body.drain(cut);
+    }
     let find = |name: &str| {
         memmem::find(&body, name.as_bytes()).ok_or_else(|| format!("{}: no {name}", kind.name))
     };

@@ -18,6 +18,8 @@ pub(crate) struct Kind {
     pub(crate) format: WireFormat,
     pub(crate) name: &'static str,
     pub(crate) extension: &'static str,
+    /// How the member of a context begins that is called so.
+    pub(crate) member: fn(&str) -> Vec<u8>,
     /// Megabytes a second that are wanted of the decoder; half of it with the document.
     pub(crate) target: f64,
     pub(crate) floors: &'static [(&'static str, Work)],
@@ -30,6 +32,7 @@ pub(crate) const KINDS: &[Kind] = &[
         format: WireFormat::Json,
         name: "JSON",
         extension: "json",
+        member: |name| format!("\"{name}\":").into_bytes(),
         target: 350.0,
         floors: &[
             ("serde_json to Value", value),
@@ -44,6 +47,7 @@ pub(crate) const KINDS: &[Kind] = &[
         format: WireFormat::Xml,
         name: "XML",
         extension: "xml",
+        member: |name| format!("<{name}").into_bytes(),
         target: 400.0,
         floors: &[("quick-xml, every event", events), ("copied", copied)],
         decode: |body, _| keep(decode_as(WireFormat::Xml, body)?),
@@ -53,6 +57,7 @@ pub(crate) const KINDS: &[Kind] = &[
         format: WireFormat::Binary,
         name: "binary",
         extension: "bin",
+        member: |name| [&b"\x40"[..], &[name.len() as u8], name.as_bytes()].concat(),
         target: 500.0,
         floors: &[("copied", copied)],
         decode: |body, _| keep(decode_as(WireFormat::Binary, body)?),

@@ -531,7 +531,7 @@ pub(crate) struct Names {
 }
 
 /// How many names are looked through one by one.
-const FEW: usize = 48;
+const FEW: usize = 24;
 
 impl Names {
     /// Takes the name of the next value, before that is pushed into the collection at `at`.

@@ -85,6 +85,8 @@ impl<'a> Recent<'a> {
         };
         match usize::from(self.places[key]) {
             0 => {
+                // Few bodies have more.
+                self.told.reserve(if self.told.is_empty() { 16 } else { 1 });
                 self.told.push(told);
                 // There are never more than places.
                 self.places[key] = u8::try_from(self.told.len()).unwrap_or(0);
