@@ -5,15 +5,17 @@
 
 mod cursor;
 mod dictionary;
+mod recent;
 mod text;
 
 use std::borrow::Cow;
 
 use cursor::{Cursor, GIVE_STRINGS, Utf8};
+use recent::Recent;
 
 use super::contract::CONTEXT;
 use super::elements::{
-    self, Attributes, Elements, Piece, Qualified, Recent, Said, Scope, Space, Start, Text,
+    self, Attributes, Elements, Piece, Qualified, Said, Scope, Space, Start, Text,
 };
 use super::{Dictionary, Draft, Fault, Limits, NOT_UTF8, is_padding, read_string};
 use crate::context::NumberKind;
@@ -326,10 +328,7 @@ impl<'a> Records<'a> {
     /// Reads the attributes of an element.
     fn tell(&mut self) -> Result<(), Fault> {
         let rest = self.cursor.rest();
-        if let Some(length) = self
-            .recent
-            .tell(rest, is_attribute, &mut self.scope, &mut self.start)
-        {
+        if let Some(length) = self.recent.tell(rest, &mut self.scope, &mut self.start) {
             return self.cursor.take(length).map(|_| ());
         }
         // A prefix may be bound behind the attributes that have it.

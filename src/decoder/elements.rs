@@ -4,12 +4,10 @@
 //!
 //! Source: *Data Contract Serializer* in the .NET documentation, and what the serializer writes.
 
-mod recent;
 mod references;
 mod scope;
 mod stream;
 
-pub(super) use recent::Recent;
 pub(super) use scope::{Attributes, MAX_PREFIXES, Scope, Space, split};
 pub(super) use stream::{Elements, Named, Piece, Qualified, Said, Start, Tag, Text};
 

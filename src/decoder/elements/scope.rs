@@ -109,7 +109,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The same, for a namespace that is known.
-    pub(super) fn bind_to(
+    pub(in crate::decoder) fn bind_to(
         &mut self,
         prefix: &'a [u8],
         space: Option<Space>,
@@ -126,7 +126,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The prefixes that the element itself binds, and what they stand for.
-    pub(super) fn own(&self) -> impl Iterator<Item = (&'a [u8], Option<&Space>)> {
+    pub(in crate::decoder) fn own(&self) -> impl Iterator<Item = (&'a [u8], Option<&Space>)> {
         let inner_first = self.bound.iter().rev();
         let own = inner_first.take_while(|binding| binding.depth == self.depth);
         own.map(|binding| (binding.prefix, binding.space.as_ref()))
@@ -218,7 +218,7 @@ impl<'a> Attributes<'a> {
         Ok(())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+    pub(in crate::decoder) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
         self.first.iter().chain(&self.others)
     }
 }

@@ -195,16 +195,16 @@ pub(in crate::decoder) struct Start<T> {
 #[derive(Debug, Clone, Default)]
 pub(in crate::decoder) struct Said {
     /// `i:nil="true"`.
-    pub(super) is_nil: bool,
+    pub(in crate::decoder) is_nil: bool,
     /// `i:type`.
-    pub(super) named: Named,
+    pub(in crate::decoder) named: Named,
     /// `z:Id` or `z:Ref`.
-    pub(super) identity: Option<Box<Identity>>,
+    pub(in crate::decoder) identity: Option<Box<Identity>>,
 }
 
 /// What an element has to do with others.
 #[derive(Debug, Clone)]
-pub(super) enum Identity {
+pub(in crate::decoder) enum Identity {
     /// Later elements may stand for this one.
     Id(Box<[u8]>),
     /// The element stands for one that came before.
@@ -238,7 +238,7 @@ impl<T: Tag> Start<T> {
     }
 
     /// What the attributes say, if they say something.
-    pub(super) fn said(&self) -> Option<&Said> {
+    pub(in crate::decoder) fn said(&self) -> Option<&Said> {
         self.is_told.then_some(&self.said)
     }
 

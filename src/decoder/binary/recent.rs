@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::scope::{Attributes, Scope, Space, split};
-use super::stream::{Named, Said, Start, Tag};
+use super::is_attribute;
+use crate::decoder::elements::{Attributes, Named, Qualified, Said, Scope, Space, Start, split};
 
 /// The longest attributes that are remembered, in bytes, and how many of them.
 const LONGEST: usize = 256;
@@ -15,7 +15,7 @@ const TOLD_BY: usize = 16;
 
 /// What the attributes of elements said, by their bytes.
 #[derive(Debug)]
-pub(in crate::decoder) struct Recent<'a> {
+pub(super) struct Recent<'a> {
     told: Vec<Told<'a>>,
     /// For each key one more than the place in `told`, or none.
     places: [u8; PLACES],
@@ -45,18 +45,17 @@ impl Default for Recent<'_> {
 
 impl<'a> Recent<'a> {
     /// Tells `start` what the attributes say that `rest` begins with, and binds their prefixes, where the same came
-    /// before. Gives back how many bytes they take. Where the next byte `goes_on`, there are others behind them.
-    pub(in crate::decoder) fn tell<T: Tag>(
+    /// before. Gives back how many bytes they take.
+    pub(super) fn tell(
         &self,
         rest: &[u8],
-        goes_on: fn(Option<u8>) -> bool,
         scope: &mut Scope<'a>,
-        start: &mut Start<T>,
+        start: &mut Start<Qualified<'a>>,
     ) -> Option<usize> {
         let place = usize::from(self.places[key(rest)?]).checked_sub(1)?;
         let told = self.told.get(place)?;
         let behind = rest.strip_prefix(told.written)?;
-        if goes_on(behind.first().copied()) {
+        if is_attribute(behind.first().copied()) {
             return None;
         }
         let is_same = |(prefix, space): &Bound<'a>| scope.resolve(prefix) == space.as_ref();
@@ -71,13 +70,13 @@ impl<'a> Recent<'a> {
     }
 
     /// Remembers what the attributes that `rest` begins with, of so many bytes, said of the element `start`.
-    pub(in crate::decoder) fn learn<T: Tag>(
+    pub(super) fn learn(
         &mut self,
         rest: &'a [u8],
         length: usize,
         attributes: &Attributes<'a>,
         scope: &Scope<'a>,
-        start: &Start<T>,
+        start: &Start<Qualified<'a>>,
     ) {
         let told = told(&rest[..length], attributes, scope, start);
         let (Some(told), Some(key)) = (told, key(rest)) else {
@@ -97,11 +96,11 @@ impl<'a> Recent<'a> {
 }
 
 /// What is to be remembered of attributes; nothing of unusual ones.
-fn told<'a, T: Tag>(
+fn told<'a>(
     written: &'a [u8],
     attributes: &Attributes<'a>,
     scope: &Scope<'a>,
-    start: &Start<T>,
+    start: &Start<Qualified<'a>>,
 ) -> Option<Told<'a>> {
     let said = start.said();
     let is_plain = said.is_none_or(|said| {
@@ -146,8 +145,8 @@ fn told<'a, T: Tag>(
     })
 }
 
-/// Where to look for attributes that begin like this. The binary format has a name behind its record and its length,
-/// and the length of a value behind the record of that: `type` or `nil` as a rule. What follows is no part of them.
+/// Where to look for attributes that begin like this. A name is behind its record and its length, `type` or `nil` as a
+/// rule, and the length of a value behind the record of that. What follows is no part of them.
 fn key(rest: &[u8]) -> Option<usize> {
     let (first, second) = rest.first_chunk::<TOLD_BY>()?.split_first_chunk()?;
     let second: [u8; 8] = second.try_into().ok()?;
