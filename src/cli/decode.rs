@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::dictionary::Strings;
 use super::exit::{Exit, Failure};
 use super::{printable, say};
 use crate::capture::{Capture, CaptureError, Record};
-use crate::config;
 use crate::context::{Document, WireFormat};
-use crate::decoder::{Decoder, Dictionary, Hint, Limits, Outcome};
+use crate::decoder::{Decoder, Hint, Limits, Outcome};
 use crate::message::{Captured, Said};
 use crate::pretty;
 use crate::sink::Color;
@@ -35,10 +35,8 @@ pub(super) struct Decode {
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     format: Format,
 
-    /// The strings that binary bodies name by number, where the sender has a dictionary of its own: one a line, the
-    /// first is number 0
-    #[arg(long, value_name = "FILE")]
-    dictionary: Option<PathBuf>,
+    #[command(flatten)]
+    strings: Strings,
 
     /// How a context is printed: as JSON, for a person, or as what was and what is, column by column
     #[arg(long, value_name = "FORMAT", default_value = "json")]
@@ -94,7 +92,7 @@ impl Decode {
         let decoder = Decoder {
             limits: LIMITS,
             format: self.format.named(),
-            dictionary: self.dictionary.as_deref().map(dictionary).transpose()?,
+            dictionary: self.strings.read()?,
         };
         let inputs: Vec<Input> = self.files.into_iter().map(Input::new).collect();
         let mut decoding = Decoding {
@@ -125,13 +123,6 @@ impl Decode {
             )),
         }
     }
-}
-
-fn dictionary(file: &Path) -> Result<Dictionary, Failure> {
-    config::dictionary(file).map_err(|error| {
-        let what = format!("read the strings in {}", file.display());
-        Failure::new(Exit::NoInput, &what, &error)
-    })
 }
 
 /// A body on its way to standard output.

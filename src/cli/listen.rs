@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connection::Connection;
+use super::dictionary::Strings;
 use super::exit::{Exit, Failure};
 use super::{say, shutdown_on_signals};
 use crate::app::{App, AtStart, Summary};
@@ -48,6 +49,9 @@ pub(super) struct Listen {
     #[arg(long, value_name = "FORMAT")]
     format: Option<sink::StdoutFormat>,
 
+    #[command(flatten)]
+    strings: Strings,
+
     /// End after that many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     events: Option<u64>,
@@ -65,7 +69,9 @@ impl Listen {
         let hub = receiver::Config { transport, ..hub };
         let shutdown = shutdown_on_signals(GRACE)?;
         let format = self.format.unwrap_or_else(sink::StdoutFormat::detect);
-        let config = config(hub, self.partitions, format, self.events);
+        let dictionary = self.strings.read()?;
+        let mut config = config(hub, self.partitions, format, self.events);
+        config.decode.dictionary = dictionary;
         let summary = App::new(config, AtStart::Fail, shutdown)
             .run(announce)
             .await

@@ -9,6 +9,7 @@ mod connection;
 mod decode;
 #[cfg(feature = "emulator")]
 mod demo;
+mod dictionary;
 mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;

@@ -1,6 +1,7 @@
 //! What is printed of the events of a hub: completeness, order, positions, formats.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -40,6 +41,26 @@ fn every_event_is_printed_once_and_in_order_per_partition() {
             .iter()
             .all(|document| document["context"]["MessageName"].is_string())
     );
+}
+
+#[test]
+fn strings_that_bodies_name_by_number_are_given_on_the_command_line() {
+    let hub = Hub::start(1);
+    let odd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/odd");
+    let body = odd.join("x11-static-dictionary.bin");
+    let strings = odd.join("x11-static-dictionary.strings.txt");
+    hub.simulate([body.to_str().unwrap()]);
+    let listen = ["listen", "--from", "earliest", "--events", "1"];
+    let given = ["--dictionary", strings.to_str().unwrap()];
+    let arguments = listen.iter().chain(&given).copied();
+    let shown = hub.program(arguments).documents(1).remove(0);
+    assert_eq!(shown["context"]["MessageName"], "Update");
+
+    let absent = ["--dictionary", "absent.txt"];
+    let ended = hub.program(listen.iter().chain(&absent).copied()).wait();
+    assert_eq!(ended.status.code(), Some(66), "{}", ended.stderr);
+    let told = "cannot read the strings in absent.txt";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[test]
