@@ -2,8 +2,8 @@
 //! Plain data; pure.
 //!
 //! The receiver and the partition loop write, each what it knows; whoever tells it, in a log, a metric or a page, takes
-//! a [`Snapshot`], which asks the service nothing. One short lock is taken for an event and one for a batch of
-//! deliveries, and neither allocates.
+//! a [`Snapshot`], which asks the service nothing. An event that is received takes no lock, unless the service says
+//! something new beside it, and a batch of deliveries takes a short one; neither allocates.
 //!
 //! How far a partition goes is what the service said last: with each event, where it speaks the receiver runtime
 //! metric, and when it was asked after a silence. So it is fresh while events come, and at most a quarter of an hour old
@@ -11,6 +11,7 @@
 //! lost it is as old as the loss; [`Snapshot::as_of`] tells.
 
 mod link;
+mod received;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::{Duration, OffsetDateTime};
 
 use crate::event::{PartitionId, SequenceNumber, Source};
+
+use received::{Received, Seen};
 
 pub use link::{Link, LinkState, Loss, LossKind, Losses};
 
@@ -27,23 +30,20 @@ pub struct Standing {
     source: Arc<Source>,
     partition: PartitionId,
     state: Mutex<State>,
+    /// What was received: said with every event, by the receiver alone.
+    received: Received,
     /// Events and bytes: said with every event, and read by nobody who would act on it.
     in_flight: (AtomicUsize, AtomicUsize),
 }
 
 #[derive(Debug)]
 struct State {
-    received: Option<Mark>,
-    /// How many were received.
-    events: u64,
     /// By whomever: after a restart the checkpoint's, whose time is not known.
     completed: Option<(SequenceNumber, Option<OffsetDateTime>)>,
     progressed: Option<OffsetDateTime>,
     first_open: Option<Mark>,
     last_enqueued: Option<LastEnqueued>,
     as_of: Option<OffsetDateTime>,
-    /// True when the service had nothing that had not come, and nothing has come since.
-    is_drained: bool,
     link: Link,
     /// How often it was attached.
     attached: u64,
@@ -141,14 +141,11 @@ impl Standing {
     /// A partition that is about to be read.
     pub fn new(source: Arc<Source>, partition: PartitionId, now: OffsetDateTime) -> Self {
         let state = State {
-            received: None,
-            events: 0,
             completed: None,
             progressed: None,
             first_open: None,
             last_enqueued: None,
             as_of: None,
-            is_drained: false,
             link: Link::new(LinkState::Connecting, now),
             attached: 0,
             last_loss: None,
@@ -161,6 +158,7 @@ impl Standing {
             source,
             partition,
             state: Mutex::new(state),
+            received: Received::new(),
             in_flight: <_>::default(),
         }
     }
@@ -203,14 +201,12 @@ impl Standing {
         }
     }
 
-    /// An event was received, and the service may have said how far the partition goes.
+    /// An event was received, and the service may have said how far the partition goes. Only one calls it at a time.
+    #[inline]
     pub fn received(&self, event: Mark, last_enqueued: Option<LastEnqueued>) {
-        let mut state = self.lock();
-        state.received = Some(event);
-        state.events += 1;
-        state.is_drained = false;
+        self.received.add(event);
         if let Some(last) = last_enqueued {
-            state.learned(last);
+            self.lock().learned(last);
         }
     }
 
@@ -218,7 +214,7 @@ impl Standing {
     /// is wanted of the partition has come.
     pub fn asked(&self, last: Option<Mark>, is_drained: bool, now: OffsetDateTime) {
         let mut state = self.lock();
-        state.is_drained = is_drained;
+        self.received.set_drained(is_drained);
         state.as_of = Some(now);
         if let Some(mark) = last {
             state.learned(LastEnqueued { mark, as_of: now });
@@ -228,11 +224,10 @@ impl Standing {
     /// The hub is another one under the old name, or reading goes on elsewhere: numbers before mean nothing any more.
     pub fn begins_anew(&self) {
         let mut state = self.lock();
-        state.received = None;
+        self.received.begin_anew();
         state.completed = None;
         state.last_enqueued = None;
         state.as_of = None;
-        state.is_drained = false;
     }
 
     /// An event was taken in, while none was in flight.
@@ -273,25 +268,27 @@ impl Standing {
     pub fn to_come(&self) -> Option<u64> {
         let state = self.lock();
         let last = state.last_enqueued?.mark.sequence_number;
-        u64::try_from(last.0.checked_sub(state.received_number()?.0)?).ok()
+        let received = self.received.seen().number()?;
+        u64::try_from(last.0.checked_sub(received.0)?).ok()
     }
 
     /// How it stands now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
-        let behind = state.behind();
+        let seen = self.received.seen();
+        let behind = state.behind(&seen);
         Snapshot {
             source: Arc::clone(&self.source),
             partition: self.partition.clone(),
-            received: state.received_number(),
-            received_enqueued: state.received.map(|event| event.enqueued_time),
-            events: state.events,
+            received: seen.number(),
+            received_enqueued: seen.last.map(|event| event.enqueued_time),
+            events: seen.events,
             in_flight: InFlight {
                 events: self.in_flight.0.load(Relaxed),
                 bytes: self.in_flight.1.load(Relaxed),
             },
             completed: state.completed.map(|(number, _)| number),
-            last_enqueued: state.last_number(),
+            last_enqueued: state.last_number(&seen),
             as_of: state.as_of,
             behind,
             oldest: state.oldest(behind),
@@ -339,29 +336,22 @@ impl State {
         reason
     }
 
-    fn received_number(&self) -> Option<SequenceNumber> {
-        self.received.map(|event| event.sequence_number)
-    }
-
     /// An event that was received is one that there is, whatever was said before.
-    fn last_number(&self) -> Option<SequenceNumber> {
-        let said = self.last_enqueued.map(|last| last.mark.sequence_number);
-        said.map(|said| {
-            self.received_number()
-                .map_or(said, |received| received.max(said))
-        })
+    fn last_number(&self, seen: &Seen) -> Option<SequenceNumber> {
+        let said = self.last_enqueued?.mark.sequence_number;
+        Some(seen.number().map_or(said, |received| received.max(said)))
     }
 
     /// Unknown too where numbers of two hubs meet: then the difference would be less than none.
-    fn behind(&self) -> Option<u64> {
-        if self.is_drained && self.first_open.is_none() {
+    fn behind(&self, seen: &Seen) -> Option<u64> {
+        if seen.is_drained && self.first_open.is_none() {
             return Some(0);
         }
         let done = match self.first_open {
             Some(first) => first.sequence_number.0.checked_sub(1)?,
             None => self.completed?.0.0,
         };
-        u64::try_from(self.last_number()?.0.checked_sub(done)?).ok()
+        u64::try_from(self.last_number(seen)?.0.checked_sub(done)?).ok()
     }
 
     fn oldest(&self, behind: Option<u64>) -> Option<OffsetDateTime> {
