@@ -4,7 +4,7 @@
 //! and `x-opt-partition-key` of the AMQP protocol guide for Azure Event Hubs.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -128,7 +128,7 @@ impl Body {
 
 /// The name of a partition: decimal digits in practice, a text by contract.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionId(Arc<str>);
+pub struct PartitionId(SmolStr);
 
 impl PartitionId {
     /// Takes the name as the service or the user gave it.
@@ -198,7 +198,7 @@ impl fmt::Display for Offset {
 /// strings, a timestamp is an RFC 3339 string in UTC, binary is base64 text, null is null.
 #[derive(Clone, Default)]
 pub struct Properties {
-    read: OnceLock<Vec<Property>>,
+    read: OnceLock<Box<[Property]>>,
     unread: Option<Unread>,
 }
 
@@ -258,7 +258,8 @@ impl Properties {
         let read = || {
             self.unread
                 .as_ref()
-                .map_or_else(Vec::new, |unread| (unread.read)(unread))
+                .map(|unread| (unread.read)(unread).into())
+                .unwrap_or_default()
         };
         self.read.get_or_init(read)
     }
@@ -288,7 +289,7 @@ impl<N: Into<SmolStr>> FromIterator<(N, serde_json::Value)> for Properties {
             .into_iter()
             .map(|(name, value)| (name.into(), value));
         Self {
-            read: entries.collect::<Vec<_>>().into(),
+            read: entries.collect::<Box<[_]>>().into(),
             unread: None,
         }
     }

@@ -111,6 +111,8 @@ enum Next {
     Quiet,
 }
 
+/// So many events are begun before anything else is looked at.
+const AT_ONCE: usize = 16;
 /// A loop that waits says so this often.
 const BEAT: Duration = Duration::from_secs(5);
 
@@ -178,9 +180,7 @@ impl Partition {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.begin_saving(Instant::now());
-            let has_room = self.waiting.is_none()
-                && self.window.has_room()
-                && self.progress.allows(self.window.len(), self.terms.limit);
+            let has_room = self.has_room();
             let next = tokio::select! {
                 // Finish before starting: completions must not queue up behind new events.
                 biased;
@@ -203,19 +203,48 @@ impl Partition {
                 Next::Dispatched => self.waiting = None,
                 Next::Changed => self.try_held(),
                 Next::Received(event) => {
-                    let within = match &self.terms.until {
-                        Some(until) => until.judge(&event),
-                        None => Within::Yes,
-                    };
-                    if within != Within::No {
-                        self.begin(event, settle);
-                    }
-                    if within != Within::Yes {
+                    if self.take_in(event, settle)? {
                         return Ok(End::Finished);
                     }
                 }
             }
         }
+    }
+
+    /// True when another event may be received.
+    fn has_room(&self) -> bool {
+        self.waiting.is_none()
+            && self.window.has_room()
+            && self.progress.allows(self.window.len(), self.terms.limit)
+    }
+
+    /// Begins an event, and a few of those that are at hand behind it while there is room. True when nothing behind
+    /// them is to be read.
+    fn take_in(
+        &mut self,
+        first: Event,
+        settle: &mpsc::Sender<Settled>,
+    ) -> Result<bool, ReceiverError> {
+        let mut next = Some(first);
+        for left in (0..AT_ONCE).rev() {
+            let Some(event) = next.take() else {
+                break;
+            };
+            let within = match &self.terms.until {
+                Some(until) => until.judge(&event),
+                None => Within::Yes,
+            };
+            if within != Within::No {
+                self.begin(event, settle);
+            }
+            if within != Within::Yes {
+                return Ok(true);
+            }
+            if left > 0 && self.has_room() {
+                next = self.receiver.try_receive()?;
+            }
+        }
+        Ok(false)
     }
 
     fn begin(&mut self, event: Event, settle: &mpsc::Sender<Settled>) {

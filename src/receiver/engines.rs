@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::credit::Credit;
 use super::reading::RuntimeMetric;
-use super::seam::{Failure, Selector};
+use super::seam::{Failure, Head, Selector};
 use super::trail::Trail;
 use super::{Config, Extent, LastEvent, own, stock};
 use crate::budget::{Budget, Hold, Share};
@@ -153,19 +153,29 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// The next event. Cancel-safe; after an error the link is of no more use.
-    pub(super) async fn receive(&mut self) -> Result<Event, Failure> {
+    /// Waits until an event is at hand. Cancel-safe; after an error the link is of no more use.
+    pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
         match self {
-            Self::Own(link) => link.receive().await,
-            Self::Fe2o3(link) => link.receive().await,
+            Self::Own(link) => link.fetch().await,
+            Self::Fe2o3(link) => link.fetch().await,
         }
     }
 
-    /// The next event, where the engine has one at hand and tells.
-    pub(super) fn take_fetched(&mut self) -> Option<Result<Event, Failure>> {
+    /// Looks at the next event, where one is at hand. It is to be taken before the one behind it is looked at.
+    #[inline]
+    pub(super) fn look(&mut self) -> Option<Result<Head, Failure>> {
         match self {
-            Self::Own(link) => link.take_fetched(),
-            Self::Fe2o3(_) => None,
+            Self::Own(link) => link.look(),
+            Self::Fe2o3(link) => link.look().map(Ok),
+        }
+    }
+
+    /// Takes the event that was looked at last, of this head.
+    #[inline(always)]
+    pub(super) fn take(&mut self, head: &Head) -> Option<Event> {
+        match self {
+            Self::Own(link) => link.take(head),
+            Self::Fe2o3(link) => link.take(),
         }
     }
 

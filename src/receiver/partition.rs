@@ -17,7 +17,7 @@ use super::lost::LostPosition;
 use super::position::StartPosition;
 use super::reading::RuntimeMetric;
 use super::resume::{By, Place, Resume};
-use super::seam::{Failure, Selector};
+use super::seam::{Failure, Head, Selector};
 use super::watch::{Verdict, Watch};
 use super::{Config, EventHub, LastEvent, describe_partition};
 use crate::backoff::Backoff;
@@ -165,26 +165,59 @@ impl Receiver {
     /// Only what waiting cannot help; see [`ReceiverError::retry`]. To call again tries again.
     pub async fn receive(&mut self) -> Result<Event, ReceiverError> {
         loop {
+            if let Some(event) = self.try_receive()? {
+                return Ok(event);
+            }
             self.attach().await?;
             let State::Attached { link, .. } = &mut self.state else {
                 continue;
             };
-            let received = match link.take_fetched() {
-                Some(received) => Some(received),
-                None => tokio::select! {
-                    biased;
-                    received = link.receive() => Some(received),
-                    () = self.watch.quiet() => None,
-                },
+            let fetched = tokio::select! {
+                biased;
+                fetched = link.fetch() => Some(fetched),
+                () = self.watch.quiet() => None,
             };
-            match received {
-                Some(received) => {
-                    if let Some(event) = self.received(received)? {
-                        return Ok(event);
-                    }
-                }
+            match fetched {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => self.lost(failure)?,
                 None => self.ask(),
             }
+        }
+    }
+
+    /// The next event, where one is at hand; none does not mean that none has come. Most events come together with
+    /// others, and to take those this way costs far less than to call [`Self::receive`] for each, which does the rest:
+    /// to connect, to wait, and to find out why nothing comes.
+    ///
+    /// # Errors
+    /// As of [`Self::receive`].
+    pub fn try_receive(&mut self) -> Result<Option<Event>, ReceiverError> {
+        while let State::Attached { link, .. } = &mut self.state
+            && let Some(looked_at) = link.look()
+        {
+            match looked_at {
+                Ok(head) if self.follows(&head)? => return Ok(self.take(&head)),
+                Ok(head) => self.pass_over(&head),
+                Err(failure) => self.lost(failure)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The event that was looked at is the last one once more, or its link is gone.
+    #[cold]
+    fn pass_over(&mut self, head: &Head) {
+        if let State::Attached { link, .. } = &mut self.state {
+            drop(link.take(head));
+        }
+    }
+
+    /// Takes the event that was looked at, where its link is still there.
+    #[inline(always)]
+    fn take(&mut self, head: &Head) -> Option<Event> {
+        match &mut self.state {
+            State::Attached { link, .. } => link.take(head),
+            _ => None,
         }
     }
 
@@ -342,42 +375,45 @@ impl Receiver {
         }
     }
 
-    fn received(&mut self, result: Result<Event, Failure>) -> Result<Option<Event>, ReceiverError> {
-        let event = match result {
-            Ok(event) => event,
-            Err(failure) => return self.lost(failure).map(|()| None),
-        };
-        match self.resume.proves(&event) {
-            Some(true) => return Ok(None),
+    /// True when an event is the next one, and is taken therefore.
+    #[inline]
+    fn follows(&mut self, event: &Head) -> Result<bool, ReceiverError> {
+        let number = event.position.sequence_number;
+        match self.resume.proves(event) {
+            Some(true) => return Ok(false),
             Some(false) => {
                 self.restart()?;
-                let number = event.sequence_number;
                 let reason = format!("event {number} is another one than it was");
                 return self.out_of_sequence(reason);
             }
             None => {}
         }
-        if let Some(reason) = self.follow(event.sequence_number)? {
+        let step = self.continuity.step(number);
+        if (step != Step::Take || self.is_elsewhere)
+            && let Some(reason) = self.leap(step, number)?
+        {
             return self.out_of_sequence(reason);
         }
-        self.resume.take(&event);
+        self.resume.take(event);
         self.watch.heard();
         let last_enqueued = self.last_enqueued();
         let mark = Mark {
-            sequence_number: event.sequence_number,
+            sequence_number: number,
             enqueued_time: event.enqueued_time,
         };
         self.standing.received(mark, last_enqueued);
-        self.tell_backlog();
+        if self.told.is_some() {
+            self.tell_backlog();
+        }
         self.has_worked();
         self.malformed = false;
-        Ok(Some(event))
+        Ok(true)
     }
 
     /// The event that has just come is not taken: another link is needed.
-    fn out_of_sequence(&mut self, reason: String) -> Result<Option<Event>, ReceiverError> {
+    fn out_of_sequence(&mut self, reason: String) -> Result<bool, ReceiverError> {
         let kind = LossKind::OutOfSequence;
-        self.lost(Failure::Lost { kind, reason }).map(|()| None)
+        self.lost(Failure::Lost { kind, reason }).map(|()| false)
     }
 
     /// What the service says beside the event that has just come, unless it has said just that before.
@@ -385,23 +421,29 @@ impl Receiver {
         let State::Attached { link, .. } = &self.state else {
             return None;
         };
-        let metric = link.metric();
-        let is_new = std::mem::replace(&mut self.metric, metric) != metric;
-        metric.filter(|_| is_new).map(RuntimeMetric::last_enqueued)
+        let metric = link.metric()?;
+        let is_new = self.metric.replace(metric) != Some(metric);
+        is_new.then(|| metric.last_enqueued())
     }
 
     /// The first event after a loss that was told says what has piled up meanwhile; where nothing has, that the link
     /// is attached again was all there is to say.
+    #[cold]
     fn tell_backlog(&self) {
-        let behind = self.told.as_ref().and_then(|_| self.standing.to_come());
+        let behind = self.standing.to_come();
         if let Some(behind) = behind.filter(|behind| *behind > 0) {
             tracing::info!(partition = %self.partition, behind, "partition read again");
         }
     }
 
-    /// Why the event with this number is not taken, and another link is needed; none where it is.
-    fn follow(&mut self, number: SequenceNumber) -> Result<Option<String>, ReceiverError> {
-        let step = self.continuity.step(number);
+    /// Why the event with this number, which is not simply the next one, is not taken, and another link is needed;
+    /// none where it is.
+    #[cold]
+    fn leap(
+        &mut self,
+        step: Step,
+        number: SequenceNumber,
+    ) -> Result<Option<String>, ReceiverError> {
         if self.is_elsewhere && matches!(step, Step::Take | Step::Gap { .. }) {
             self.is_elsewhere = false;
             let passed_over = match step {

@@ -12,15 +12,15 @@ use time::format_description::well_known::Rfc3339;
 
 use super::encoding::Flaw;
 use super::seam::Failure;
-use crate::event::{Body, Event, SequenceNumber};
+use crate::event::{Body, SequenceNumber};
 use crate::standing::{LastEnqueued, Mark};
 
-/// What an event weighs beside its body and properties, in bytes, for credit to reckon with.
+/// What an event weighs beside what it carries, in bytes, for credit to reckon with.
 const OVERHEAD: usize = 256;
 
-/// About how much an event weighs, in bytes.
-pub(super) fn weight(event: &Event) -> usize {
-    OVERHEAD + event.size()
+/// About how much an event of this size weighs, both in bytes.
+pub(super) fn weight(size: usize) -> usize {
+    OVERHEAD + size
 }
 
 /// What the service says beside an event of the last one in the partition, as it says it: most often the same again.

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 
 use super::LastEvent;
 use super::position::StartPosition;
-use super::seam::Selector;
-use crate::event::{Event, Offset, Position, SequenceNumber};
+use super::seam::{Head, Selector};
+use crate::event::{Offset, Position, SequenceNumber};
 
 /// How far one partition has been read.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Resume {
 /// How the place after the last event is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
-    /// By its offset.
+    /// By its offset, where it has one to go by.
     Offset,
     /// By its number: the service has refused the offset.
     Number,
@@ -55,6 +55,12 @@ impl Resume {
 
     /// Where to open the next link. A look-back reaches back from `now` the first time only.
     pub(crate) fn place(&mut self, now: OffsetDateTime) -> Place {
+        // Asked of the last event of a link, and not of each.
+        if self.by == By::Offset
+            && let Some((_, offset)) = &self.last
+        {
+            self.by = best(offset);
+        }
         match (&self.last, self.by) {
             (_, By::Nothing) => return Place::At(Selector::earliest()),
             (Some((_, offset)), By::Offset) => return Place::At(Selector::after_offset(offset)),
@@ -85,29 +91,29 @@ impl Resume {
     }
 
     /// An event was taken.
-    pub(crate) fn take(&mut self, event: &Event) {
-        self.go_on_after(event.position());
+    pub(crate) fn take(&mut self, event: &Head) {
+        self.go_on_after(event.position.clone());
         self.last_time = Some(event.enqueued_time);
     }
 
     /// Whether this event is the last one that was taken, asked for once more because the service has refused its
     /// offset: true where it is, false where it is another one of that number, none where that was not asked.
-    pub(crate) fn proves(&self, event: &Event) -> Option<bool> {
+    pub(crate) fn proves(&self, event: &Head) -> Option<bool> {
         let (number, _) = self.last.as_ref().filter(|_| self.by == By::Number)?;
         let time = self.last_time?;
-        (event.sequence_number == *number).then_some(event.enqueued_time == time)
+        (event.position.sequence_number == *number).then_some(event.enqueued_time == time)
     }
 
     /// A failure had nothing to do with the place: what was found out about it may be wrong by now.
     pub(crate) fn forget_refusals(&mut self) {
-        if let (Some((_, offset)), By::Number) = (&self.last, self.by) {
-            self.by = best(offset);
+        if let (Some(_), By::Number) = (&self.last, self.by) {
+            self.by = By::Offset;
         }
     }
 
     /// The event at `position` was taken, now or before.
     pub(crate) fn go_on_after(&mut self, position: Position) {
-        self.by = best(&position.offset);
+        self.by = By::Offset;
         self.last = Some((position.sequence_number, position.offset));
         self.last_time = None;
     }
@@ -189,20 +195,15 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::event::{Body, PartitionId, Properties};
-
     const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
 
-    fn event(number: i64, offset: &str) -> Event {
-        Event {
-            partition: PartitionId::new("0"),
-            sequence_number: SequenceNumber(number),
-            offset: Offset::new(offset),
+    fn event(number: i64, offset: &str) -> Head {
+        Head {
+            position: Position {
+                sequence_number: SequenceNumber(number),
+                offset: Offset::new(offset),
+            },
             enqueued_time: NOW,
-            partition_key: None,
-            content_type: None,
-            properties: Properties::default(),
-            body: Body::Bytes(bytes::Bytes::new()),
         }
     }
 

@@ -1,15 +1,15 @@
 //! The narrow seam between receiving and the AMQP engine behind it.
 //!
 //! An engine opens an authorised connection, asks it for partition ids and for a partition's last
-//! sequence number, attaches a link at a [`Selector`], hands over one [`crate::event::Event`] after
-//! the other, and closes. It reports every trouble as a [`Failure`] and judges none: what to do about
+//! sequence number, attaches a link at a [`Selector`], hands over one [`Event`] after the other, each when
+//! its [`Head`] was looked at, and closes. It reports every trouble as a [`Failure`] and judges none: what to do about
 //! it is decided once, above the seam. Neither its types nor its tasks are seen from here.
 
 use std::io;
 
 use time::OffsetDateTime;
 
-use crate::event::{Offset, SequenceNumber};
+use crate::event::{Event, Offset, Position, SequenceNumber};
 use crate::standing::LossKind;
 
 /// What went wrong, as the wire tells it.
@@ -65,6 +65,25 @@ impl Failure {
         matches!(self, Self::Condition { condition, .. }
             if condition == "com.microsoft:argument-error"
                 || condition == "com.microsoft:georeplication:invalid-offset")
+    }
+}
+
+/// What an event says of itself before it is taken: enough to judge whether it is the next one.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    /// Where it lies.
+    pub position: Position,
+    /// When the service took it, in UTC.
+    pub enqueued_time: OffsetDateTime,
+}
+
+impl Head {
+    /// That of an event which was made already.
+    pub(crate) fn of(event: &Event) -> Self {
+        Self {
+            position: event.position(),
+            enqueued_time: event.enqueued_time,
+        }
     }
 }
 

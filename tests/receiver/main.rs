@@ -23,6 +23,7 @@ macro_rules! suite {
             include!("peers.rs");
             include!("budget.rs");
             include!("standing.rs");
+            include!("at_hand.rs");
         }
     };
 }

@@ -227,6 +227,33 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// Goes behind a text, which is looked through and no more. False where it is null.
+    #[inline]
+    pub(in crate::receiver) fn skip_string(&mut self) -> Result<bool, Flaw> {
+        Ok(self.skip_short(0xa1) || self.string()?.is_some())
+    }
+
+    /// The same of a symbol.
+    #[inline]
+    pub(in crate::receiver) fn skip_symbol(&mut self) -> Result<bool, Flaw> {
+        Ok(self.skip_short(0xa3) || self.symbol()?.is_some())
+    }
+
+    /// Goes behind a text that is short and of ASCII, as most are: that is found sooner than that one is UTF-8. Stays
+    /// before any other.
+    #[inline]
+    fn skip_short(&mut self, constructor: u8) -> bool {
+        if let [first, size, rest @ ..] = self.rest
+            && *first == constructor
+            && let Some((text, rest)) = rest.split_at_checked(usize::from(*size))
+            && text.iter().fold(0, |all, byte| all | byte) < 0x80
+        {
+            self.rest = rest;
+            return true;
+        }
+        false
+    }
+
     /// A value by its constructor, unless it is null.
     #[inline]
     fn typed<T>(

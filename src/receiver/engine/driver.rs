@@ -188,11 +188,16 @@ impl Running {
     /// A delivery was taken out of the queue: there is room for the next, and it is accepted. What a reader throws
     /// away, of a link that it does not detach, is to be told too.
     pub fn took(&self, delivery: &Delivery) {
-        let is_room_made = self.shared.unread.give_back(delivery.size());
         if !delivery.settled {
             self.shared.lock().machine.accept(delivery);
+            self.shared.told.notify_one();
         }
-        if is_room_made || !delivery.settled {
+        self.took_settled(delivery.size());
+    }
+
+    /// The same of deliveries that are settled, and of this size together.
+    pub(in crate::receiver) fn took_settled(&self, bytes: usize) {
+        if self.shared.unread.give_back(bytes) {
             self.shared.told.notify_one();
         }
     }

@@ -46,7 +46,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// About how many bytes it takes.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::receiver) fn size(&self) -> usize {
         self.message.len() + size_of::<Self>()
     }
 }

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::receiver::encoding::Flaw;
 use crate::receiver::encoding::cursor::Cursor;
@@ -23,13 +23,15 @@ const SEQUENCE: u64 = 0x76;
 const VALUE: u64 = 0x77;
 const FOOTER: u64 = 0x78;
 
+/// What is wrong with a property whose name is null.
+pub(super) const NO_NAME: Flaw = "an application property has no name";
 /// The place of the content type among the fields of the properties.
 const CONTENT_TYPE: u32 = 6;
 /// A body of fewer bytes is copied: as a slice it would keep alive a whole buffer of the wire.
 const WORTH_KEEPING: usize = 4096;
 
-/// A message that has been found whole.
-#[derive(Debug)]
+/// A message that has been found whole; by default one that carries nothing.
+#[derive(Debug, Default)]
 pub struct Message {
     bytes: Bytes,
     sections: Sections,
@@ -46,6 +48,18 @@ pub enum Body {
     Value(Bytes),
     /// The elements of all sequences, as they are encoded, one behind the other.
     Sequence(Bytes),
+}
+
+impl Body {
+    /// Of the sections with this code, where there is one.
+    fn of(code: u64, content: Bytes) -> Self {
+        match code {
+            DATA => Self::Data(content),
+            SEQUENCE => Self::Sequence(content),
+            VALUE => Self::Value(content),
+            _ => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -177,13 +191,17 @@ impl Message {
 
     /// The application properties in their order, each with its value as it is encoded.
     pub fn application_properties(&self) -> ApplicationProperties<'_> {
-        match self.sections.application_properties {
-            Some(entries) => ApplicationProperties::new(self.part(entries.span), entries.count / 2),
-            None => ApplicationProperties::new(&[], 0),
-        }
+        let (encoded, count) = self.properties_part().unwrap_or_default();
+        ApplicationProperties::new(encoded, count)
     }
 
     /// The application properties as they are encoded, one behind the other, and how many there are.
+    pub(super) fn properties_part(&self) -> Option<(&[u8], u32)> {
+        let entries = self.sections.application_properties?;
+        Some((self.part(entries.span), entries.count / 2))
+    }
+
+    /// The same, to keep.
     pub(super) fn encoded_properties(&self) -> Option<(Bytes, u32)> {
         let entries = self.sections.application_properties?;
         Some((self.bytes.slice(entries.span.range()), entries.count / 2))
@@ -192,44 +210,50 @@ impl Message {
     /// What the message carries. A large part of it is a slice of the message, a small one is a copy,
     /// and several are put together.
     pub fn body(&self) -> Body {
-        self.body_apart(WORTH_KEEPING)
-    }
-
-    /// The same, where whatever its size one part is a slice of the message.
-    pub(super) fn body_within(&self) -> Body {
-        self.body_apart(0)
-    }
-
-    fn body_apart(&self, small: usize) -> Body {
-        let body = &self.sections.body;
-        match body.code {
-            DATA => Body::Data(self.joined(body, small)),
-            SEQUENCE => Body::Sequence(self.joined(body, small)),
-            VALUE => Body::Value(self.joined(body, small)),
-            _ => Body::None,
-        }
-    }
-
-    fn joined(&self, parts: &Parts, small: usize) -> Bytes {
-        let first = self.part(parts.first);
-        if !parts.more.is_empty() {
-            let length = parts.more.iter().map(|span| span.range().len());
-            let mut all = Vec::with_capacity(first.len() + length.sum::<usize>());
-            all.extend_from_slice(first);
-            for span in &parts.more {
-                all.extend_from_slice(self.part(*span));
-            }
-            return all.into();
-        }
-        if first.len() < small {
-            Bytes::copy_from_slice(first)
+        let Parts { code, first, more } = &self.sections.body;
+        let range = first.range();
+        let content = if !more.is_empty() {
+            self.joined()
+        } else if range.len() < WORTH_KEEPING {
+            Bytes::copy_from_slice(self.part(*first))
         } else {
-            self.bytes.slice(parts.first.range())
-        }
+            self.bytes.slice(range)
+        };
+        Body::of(*code, content)
     }
 
+    /// The same, and nothing is left of the message, of which nothing else is wanted any more: whatever its size, one
+    /// part is what was the message, and costs no count of who holds it.
+    #[inline]
+    pub(super) fn take_body(&mut self) -> Body {
+        if !self.sections.body.more.is_empty() {
+            let body = self.body();
+            self.bytes = Bytes::new();
+            return body;
+        }
+        let Parts { code, first, .. } = &self.sections.body;
+        let (code, range) = (*code, first.range());
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(range.end);
+        bytes.advance(range.start.min(bytes.len()));
+        Body::of(code, bytes)
+    }
+
+    fn joined(&self) -> Bytes {
+        let parts = &self.sections.body;
+        let first = self.part(parts.first);
+        let length = parts.more.iter().map(|span| span.range().len());
+        let mut all = Vec::with_capacity(first.len() + length.sum::<usize>());
+        all.extend_from_slice(first);
+        for span in &parts.more {
+            all.extend_from_slice(self.part(*span));
+        }
+        all.into()
+    }
+
+    /// Nothing, where the body was taken.
     fn part(&self, span: Span) -> &[u8] {
-        &self.bytes[span.range()]
+        self.bytes.get(span.range()).unwrap_or_default()
     }
 
     /// A part that was found to be UTF-8.
@@ -410,7 +434,7 @@ impl<'a> ApplicationProperties<'a> {
 
     fn entry(&mut self) -> Result<(&'a str, &'a [u8]), Flaw> {
         let name = self.entries.string()?;
-        let name = name.ok_or("an application property has no name")?;
+        let name = name.ok_or(NO_NAME)?;
         Ok((name, self.entries.value()?))
     }
 }

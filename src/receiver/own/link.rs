@@ -12,9 +12,12 @@ use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::engine::{Delivery, LinkId, Message, event};
 use crate::receiver::reading::{RuntimeMetric, broken, weight};
-use crate::receiver::seam::{Failure, Selector};
+use crate::receiver::seam::{Failure, Head, Selector};
 use crate::receiver::step::MAX_MESSAGE_SIZE;
 use crate::receiver::{Config, LastEvent, place};
+
+/// The connection is told of so many bytes that were taken, or of those of the last message at hand.
+const WORTH_TELLING: usize = 16 * 1024;
 
 /// An attached link with its own connection. Dropped, it is cut at once.
 #[derive(Debug)]
@@ -25,6 +28,11 @@ pub(crate) struct Link {
     credit: Credit,
     /// What was fetched and not taken yet.
     fetched: VecDeque<Delivery>,
+    /// What was looked at last; nothing is left of it once it is taken.
+    looked_at: Message,
+    is_looked_at: bool,
+    /// Bytes that were taken and that the connection has not been told of.
+    untold: usize,
     metric: Option<RuntimeMetric>,
 }
 
@@ -46,41 +54,74 @@ impl Link {
             partition: partition.clone(),
             credit,
             fetched: VecDeque::new(),
+            looked_at: Message::default(),
+            is_looked_at: false,
+            untold: 0,
             metric: None,
         })
     }
 
-    /// The next event. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
-    /// has left the queue. After an error the link is of no more use.
-    pub(crate) async fn receive(&mut self) -> Result<Event, Failure> {
-        if let Some(event) = self.take_fetched() {
-            return event;
+    /// Waits until an event is at hand; most come together with others. Cancel-safe: nothing is taken out of the
+    /// queue. After an error the link is of no more use.
+    pub(crate) async fn fetch(&mut self) -> Result<(), Failure> {
+        self.grant();
+        if !self.fetched.is_empty() {
+            return Ok(());
         }
         let running = self.connection.running();
         let received = running.receive(self.link, &mut self.fetched).await;
-        received.map_err(|cause| self.connection.failure(cause))?;
-        let nothing = || Err(Failure::lost("nothing came"));
-        self.take_fetched().unwrap_or_else(nothing)
+        received.map_err(|cause| self.connection.failure(cause))
     }
 
-    /// The next event, where one is at hand: most come together with others, and need no waiting.
-    pub(crate) fn take_fetched(&mut self) -> Option<Result<Event, Failure>> {
+    /// Looks at the next event, where one is at hand.
+    #[inline]
+    pub(crate) fn look(&mut self) -> Option<Result<Head, Failure>> {
+        self.grant();
+        let delivery = self.fetched.pop_front()?;
+        self.took(&delivery);
+        Some(self.read(delivery))
+    }
+
+    /// Room is made for many small messages at once: to tell of each costs as much as to take it. Nothing is left
+    /// untold once none is at hand, lest the connection wait for room that there is.
+    fn took(&mut self, delivery: &Delivery) {
+        let running = self.connection.running();
+        if !delivery.settled {
+            return running.took(delivery);
+        }
+        self.untold += delivery.size();
+        if self.untold >= WORTH_TELLING || self.fetched.is_empty() {
+            running.took_settled(std::mem::take(&mut self.untold));
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, delivery: Delivery) -> Result<Head, Failure> {
+        self.credit.take(weight(delivery.message.len()));
+        self.looked_at = Message::read(delivery.message).map_err(broken)?;
+        self.metric = event::metric(&self.looked_at);
+        let head = event::head(&self.looked_at)?;
+        self.is_looked_at = true;
+        Ok(head)
+    }
+
+    /// Takes the event that was looked at last, of this head.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, head: &Head) -> Option<Event> {
+        if !std::mem::take(&mut self.is_looked_at) {
+            return None;
+        }
+        Some(event::of(&self.partition, head, &mut self.looked_at))
+    }
+
+    /// Lets the service send more, where it is time to.
+    #[inline]
+    fn grant(&mut self) {
         if let Some(ahead) = self.credit.due() {
             let running = self.connection.running();
             running.grant(self.link, ahead, self.fetched.len());
             self.credit.grant(ahead);
         }
-        let delivery = self.fetched.pop_front()?;
-        self.connection.running().took(&delivery);
-        Some(self.read(delivery))
-    }
-
-    fn read(&mut self, delivery: Delivery) -> Result<Event, Failure> {
-        let message = Message::read(delivery.message).map_err(broken)?;
-        let event = event::read(&self.partition, &message)?;
-        self.credit.take(weight(&event));
-        self.metric = event::metric(&message);
-        Ok(event)
     }
 
     /// What the service said of the partition's last event beside the last one received.

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(event.partition_key.as_deref(), Some("key"));
         assert_eq!(event.content_type.as_deref(), Some("application/json"));
         assert_eq!(event.body.bytes(), b"{}");
-        assert!(weight(&event) > 2);
+        assert!(weight(event.size()) > 2);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{event, failure};
 use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::reading::RuntimeMetric;
-use crate::receiver::seam::{Failure, Selector};
+use crate::receiver::seam::{Failure, Head, Selector};
 use crate::receiver::step::{CLOSE_LIMIT, MAX_MESSAGE_SIZE, step};
 use crate::receiver::{Config, LastEvent, place};
 
@@ -36,6 +36,8 @@ pub(crate) struct Link {
     partition: PartitionId,
     credit: Credit,
     metric: Option<RuntimeMetric>,
+    /// What has come and was not taken yet.
+    fetched: Option<Event>,
     failure: Option<Failure>,
 }
 
@@ -76,13 +78,31 @@ impl Link {
             partition: partition.clone(),
             credit,
             metric: None,
+            fetched: None,
             failure: None,
         })
     }
 
-    /// The next event. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
+    /// Waits until an event is at hand. Cancel-safe: a whole event or nothing, for nothing is awaited once an event
     /// has left the queue. After an error the link is of no more use.
-    pub(crate) async fn receive(&mut self) -> Result<Event, Failure> {
+    pub(crate) async fn fetch(&mut self) -> Result<(), Failure> {
+        if self.fetched.is_none() {
+            self.fetched = Some(self.receive().await?);
+        }
+        Ok(())
+    }
+
+    /// Looks at the event that has come.
+    pub(crate) fn look(&self) -> Option<Head> {
+        self.fetched.as_ref().map(Head::of)
+    }
+
+    /// Takes the event that has come.
+    pub(crate) fn take(&mut self) -> Option<Event> {
+        self.fetched.take()
+    }
+
+    async fn receive(&mut self) -> Result<Event, Failure> {
         if self.failure.is_none() {
             match self.next_event().await {
                 Ok(event) => return Ok(event),
@@ -145,7 +165,7 @@ impl Link {
         let message = delivery.into_message();
         self.metric = event::metric(&message);
         let event = event::read(&self.partition, message)?;
-        let weight = event::weight(&event);
+        let weight = event::weight(event.size());
         self.credit.take(weight);
         self.cut.0.took(weight);
         Ok(event)

@@ -8,15 +8,15 @@ const POSITION: &[u8] = b"\0\x53\x72\xc1\x2b\x04\xa3\x15x-opt-sequence-number\x5
 
 fn event(sections: &[u8]) -> Result<Event, Failure> {
     let bytes = [POSITION, sections].concat();
-    let message = Message::read(bytes.into()).unwrap();
-    read(&PartitionId::new("0"), &message)
+    let mut message = Message::read(bytes.into()).unwrap();
+    read(&PartitionId::new("0"), &mut message)
 }
 
 #[test]
 fn an_event_without_a_position_is_malformed() {
     let check = |bytes: &'static [u8], expected: &str| {
-        let message = Message::read(Bytes::from_static(bytes)).unwrap();
-        match read(&PartitionId::new("0"), &message) {
+        let mut message = Message::read(Bytes::from_static(bytes)).unwrap();
+        match read(&PartitionId::new("0"), &mut message) {
             Err(Failure::Malformed(reason)) => assert_eq!(reason, expected),
             other => panic!("{other:?}"),
         }
@@ -123,18 +123,17 @@ fn a_body_is_a_part_of_the_message_until_somebody_keeps_the_event() {
         let property = compound(0xd1, 2, b"\xa1\x01k\x54\x07");
         let sections = [section(0x74, &property), section(0x77, &value)].concat();
         let bytes = Bytes::from([POSITION, &sections].concat());
-        let message = Message::read(bytes.clone()).unwrap();
+        let mut message = Message::read(bytes.clone()).unwrap();
         let is_part = |event: &Event| {
             let first = event.body.bytes().as_ptr();
             bytes.as_ptr_range().contains(&first)
         };
-        let event = read(&PartitionId::new("0"), &message).unwrap();
+        let event = read(&PartitionId::new("0"), &mut message).unwrap();
         assert!(is_part(&event), "{size}");
         let event = event.into_owned();
         assert_eq!(is_part(&event), stays_part, "{size}");
         assert_eq!(event.body.bytes(), vec![b'x'; size]);
         assert_eq!(event.properties.get("k"), Some(&7.into()));
-        drop(message);
         assert_eq!(bytes.is_unique(), !stays_part, "{size}");
     };
     check(5000, false);

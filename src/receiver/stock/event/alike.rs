@@ -33,7 +33,10 @@ fn stock(bytes: &[u8]) -> Option<(Result<Event, Failure>, Option<RuntimeMetric>)
 
 fn own(bytes: &[u8]) -> Result<Event, Failure> {
     let message = engine::Message::read(Bytes::copy_from_slice(bytes));
-    engine::event::read(&PartitionId::new("0"), &message.map_err(reading::broken)?)
+    engine::event::read(
+        &PartitionId::new("0"),
+        &mut message.map_err(reading::broken)?,
+    )
 }
 
 fn own_metric(bytes: &[u8]) -> Option<RuntimeMetric> {
