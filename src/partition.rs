@@ -225,11 +225,8 @@ impl Partition {
         first: Event,
         settle: &mpsc::Sender<Settled>,
     ) -> Result<bool, ReceiverError> {
-        let mut next = Some(first);
-        for left in (0..AT_ONCE).rev() {
-            let Some(event) = next.take() else {
-                break;
-            };
+        let (mut next, mut begun) = (Some(first), 0);
+        while let Some(event) = next {
             let within = match &self.terms.until {
                 Some(until) => until.judge(&event),
                 None => Within::Yes,
@@ -240,9 +237,11 @@ impl Partition {
             if within != Within::Yes {
                 return Ok(true);
             }
-            if left > 0 && self.has_room() {
-                next = self.receiver.try_receive()?;
-            }
+            begun += 1;
+            next = match begun < AT_ONCE && self.has_room() {
+                true => self.receiver.try_receive()?,
+                false => None,
+            };
         }
         Ok(false)
     }

@@ -171,7 +171,7 @@ impl Link {
     }
 
     /// Takes the event that was looked at last, of this head.
-    #[inline(always)]
+    #[inline]
     pub(super) fn take(&mut self, head: &Head) -> Option<Event> {
         match self {
             Self::Own(link) => link.take(head),

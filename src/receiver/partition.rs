@@ -213,7 +213,7 @@ impl Receiver {
     }
 
     /// Takes the event that was looked at, where its link is still there.
-    #[inline(always)]
+    #[inline]
     fn take(&mut self, head: &Head) -> Option<Event> {
         match &mut self.state {
             State::Attached { link, .. } => link.take(head),

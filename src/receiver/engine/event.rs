@@ -57,8 +57,7 @@ pub(in crate::receiver) fn head(message: &Message) -> Result<Head, Failure> {
 }
 
 /// The event of this head, which is what becomes of the message.
-// Inlined, an event is made where it is wanted: it takes a quarter of a kilobyte, which is not moved for nothing.
-#[inline(always)]
+#[inline]
 pub(in crate::receiver) fn of(
     partition: &PartitionId,
     head: &Head,

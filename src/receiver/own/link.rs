@@ -106,7 +106,7 @@ impl Link {
     }
 
     /// Takes the event that was looked at last, of this head.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take(&mut self, head: &Head) -> Option<Event> {
         if !std::mem::take(&mut self.is_looked_at) {
             return None;
