@@ -45,4 +45,5 @@ WORKDIR /var/lib/dataverse-listener
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["/usr/bin/dataverse-listener", "health"]
 ENTRYPOINT ["/usr/bin/dataverse-listener"]
-CMD ["run", "--config", "/etc/dataverse-listener/dataverse-listener.toml"]
+# As /etc/dataverse-listener/config.toml says, where `check` looks too.
+CMD ["run"]

@@ -51,9 +51,7 @@ fn every_example_is_sound() {
 #[test]
 fn the_pod_has_the_configuration_of_the_sidecar() {
     let manifest = fs::read_to_string(source("config/kubernetes.yaml")).unwrap();
-    let (_, rest) = manifest
-        .split_once("  dataverse-listener.toml: |\n")
-        .unwrap();
+    let (_, rest) = manifest.split_once("  config.toml: |\n").unwrap();
     let (block, _) = rest.split_once("\n---\n").unwrap();
     let lines: Vec<&str> = block.lines().map(str::trim).collect();
     let sidecar = fs::read_to_string(source("config/sidecar.toml")).unwrap();
