@@ -145,10 +145,12 @@ impl Delivery {
         }
     }
 
-    /// An attempt begins, which ends before the next one does.
+    /// An attempt begins, unless one goes on.
     pub(super) fn begin_attempt(&mut self, destination: Destination<'_>) {
-        let journey = self.shipment.receipt.journey.as_ref();
-        self.attempt = journey.map(|journey| journey.attempt(destination));
+        if self.attempt.is_none() {
+            let journey = self.shipment.receipt.journey.as_ref();
+            self.attempt = journey.map(|journey| journey.attempt(destination));
+        }
     }
 
     /// The attempt is over: `failure` is the kind of failure, none where the sink accepted the message.

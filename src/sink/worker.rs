@@ -343,13 +343,18 @@ impl<S: Sink> Worker<S> {
 }
 
 /// So many messages of `batch` were accepted; the one behind them failed for itself where it was refused, else all did.
+/// Where none failed, the sink took no more at once, and the attempts of the others go on.
 fn end_attempts(batch: &mut [Delivery], accepted: usize, error: Option<&DeliveryError>) {
     for (index, delivery) in batch.iter_mut().enumerate() {
         let failure = match error {
             _ if index < accepted => None,
+            None => break,
             Some(error) if index == accepted || !error.is_of_one() => Some(error.kind()),
-            _ => Some("not_attempted"),
+            Some(_) => Some("not_attempted"),
         };
         delivery.end_attempt(failure);
     }
 }
+
+#[cfg(test)]
+mod tests;
