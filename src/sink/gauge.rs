@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::histogram::Histogram;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Counts, QueueLimit};
@@ -15,7 +14,6 @@ pub(crate) struct Gauge {
     pub(super) name: Arc<str>,
     pub(super) kind: &'static str,
     pub(super) counts: Arc<Counts>,
-    pub(super) room: Arc<Semaphore>,
     pub(super) limit: QueueLimit,
     pub(super) ended: CancellationToken,
 }
@@ -110,7 +108,6 @@ impl Gauge {
     /// How the sink stands now.
     pub(crate) fn read(&self) -> Reading {
         let counts = &self.counts;
-        let free = self.room.available_permits();
         Reading {
             name: Arc::clone(&self.name),
             kind: self.kind,
@@ -124,7 +121,7 @@ impl Gauge {
             dead_lettered: counts.dead_lettered(),
             skipped: counts.skipped(),
             events: counts.waiting(),
-            bytes: self.limit.bytes.saturating_sub(free) as u64,
+            bytes: counts.waiting_bytes(),
             limit: self.limit,
             last_failure: counts.last_failure(),
         }

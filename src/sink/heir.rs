@@ -80,9 +80,12 @@ impl HeirSwitch {
     }
 }
 
-/// Takes a delivery out of the queue that it was in: it has no place there any more, and counts as not tried yet.
+/// Takes a delivery out of the queue that it was in: it has no place there any more, but still waits for the sink of
+/// that name, and counts as not tried yet.
 pub(super) fn let_go(mut delivery: Delivery) -> Delivery {
-    delivery.room = None;
+    if let Some(place) = &mut delivery.room {
+        place.vacate();
+    }
     delivery.failing = None;
     delivery
 }
@@ -140,8 +143,8 @@ mod tests {
     /// A sink that takes everything when `before` has ended, and the right to leave something to it.
     fn behind(before: &SinkHandle, seen: &Seen) -> (SinkHandle, Inheritance, SinkWorker) {
         let before = Before {
+            counts: Arc::clone(&before.counts),
             ended: vec![before.ended.clone()],
-            ..Before::default()
         };
         let limit = QueueLimit::default();
         let (handle, queue, right) = queue_behind("test", limit, OnRefusal::Hold, orders(), before);
@@ -220,6 +223,47 @@ mod tests {
         let expected: Vec<i64> = (0..10).collect();
         assert_eq!(*seen.lock().unwrap(), expected);
         assert!(!closed.is_cancelled(), "it had delivered everything");
+    }
+
+    /// Takes nothing, and is not done with trying.
+    struct Never;
+
+    impl Sink for Never {
+        async fn deliver(&mut self, _: &[Delivery]) -> Progress {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_left_to_an_heir_still_waits_and_leaves_its_queue_free() {
+        let limit = QueueLimit {
+            events: 8,
+            bytes: usize::MAX,
+        };
+        let (old, queue) = queue("test", limit, OnRefusal::Hold, orders());
+        let heir = queue.heir();
+        let worker = spawn(Until(0, unavailable, Seen::default()), queue);
+        for number in 0..8 {
+            old.send(delivery(number)).await;
+        }
+        let before = old.gauge("test").read();
+        assert!(before.events == 8 && before.bytes > 0, "{before:?}");
+        let next = Before {
+            counts: Arc::clone(&old.counts),
+            ended: vec![old.ended.clone()],
+        };
+        let limit = QueueLimit::default();
+        let (new, queue, right) = queue_behind("test", limit, OnRefusal::Hold, orders(), next);
+        let successor = spawn(Never, queue);
+        heir.name(right);
+        drop(old);
+        worker.await.unwrap().unwrap();
+        let after = new.gauge("test").read();
+        assert_eq!((after.events, after.bytes), (before.events, before.bytes));
+        successor.abort();
+        assert!(successor.await.unwrap_err().is_cancelled());
+        let end = new.gauge("test").read();
+        assert_eq!((end.events, end.bytes), (0, 0));
     }
 
     /// A place that cannot be opened.

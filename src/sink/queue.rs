@@ -100,6 +100,7 @@ pub(crate) struct Counts {
     failing: AtomicU64,
     retried: AtomicU64,
     waiting: AtomicU64,
+    waiting_bytes: AtomicU64,
     /// A [`State`].
     state: AtomicU8,
     last_failure: Mutex<Option<Failure>>,
@@ -138,6 +139,11 @@ impl Counts {
     /// Events that the sink has, in its queue or under way.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Relaxed)
+    }
+
+    /// Bytes of memory that they take.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes.load(Relaxed)
     }
 
     /// What it does, as far as its worker knows.
@@ -195,22 +201,32 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Place {
     counts: Arc<Counts>,
-    _room: OwnedSemaphorePermit,
+    bytes: u64,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
-    fn new(counts: &Arc<Counts>, room: OwnedSemaphorePermit) -> Self {
+    fn new(counts: &Arc<Counts>, bytes: u32, room: OwnedSemaphorePermit) -> Self {
+        let bytes = bytes.into();
         counts.waiting.fetch_add(1, Relaxed);
+        counts.waiting_bytes.fetch_add(bytes, Relaxed);
         Self {
             counts: Arc::clone(counts),
-            _room: room,
+            bytes,
+            room: Some(room),
         }
+    }
+
+    /// Frees the place, though the delivery still waits for the sink of that name.
+    pub(super) fn vacate(&mut self) {
+        self.room = None;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.counts.waiting.fetch_sub(1, Relaxed);
+        self.counts.waiting_bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -305,7 +321,6 @@ impl SinkHandle {
             name: Arc::clone(&self.name),
             kind,
             counts: Arc::clone(&self.counts),
-            room: Arc::clone(&self.room),
             limit: QueueLimit {
                 events: self.deliveries.max_capacity(),
                 bytes: self.bytes as usize,
@@ -320,7 +335,7 @@ impl SinkHandle {
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(weight) else {
             return Err(delivery);
         };
-        delivery.room = Some(Place::new(&self.counts, room));
+        delivery.room = Some(Place::new(&self.counts, weight, room));
         match self.deliveries.try_send(delivery) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(mut delivery)) => {
@@ -339,7 +354,7 @@ impl SinkHandle {
         let weight = self.weight(&delivery);
         // It is never closed.
         let room = Arc::clone(&self.room).acquire_many_owned(weight).await.ok();
-        delivery.room = room.map(|room| Place::new(&self.counts, room));
+        delivery.room = room.map(|room| Place::new(&self.counts, weight, room));
         if self.deliveries.send(delivery).await.is_err() {
             self.closed.cancel();
         }
