@@ -4,11 +4,14 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 
+use tracing::field::{Field, Value, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer;
-use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 /// The name that the lines of this program have in the journal.
@@ -36,7 +39,7 @@ fn names(stream: &OsStr, device: u64, inode: u64) -> bool {
 ///
 /// # Errors
 /// When there is no journal.
-pub(super) fn layer() -> io::Result<tracing_journald::Layer> {
+pub(super) fn layer() -> io::Result<Entries> {
     // What is worth an INFO here is no "normal but significant" event of syslog.
     let priorities = PriorityMappings {
         error: Priority::Error,
@@ -45,9 +48,76 @@ pub(super) fn layer() -> io::Result<tracing_journald::Layer> {
         debug: Priority::Debug,
         trace: Priority::Debug,
     };
-    Ok(tracing_journald::layer()?
+    let layer = tracing_journald::layer()?
         .with_priority_mappings(priorities)
-        .with_syslog_identifier(IDENTIFIER.to_owned()))
+        .with_syslog_identifier(IDENTIFIER.to_owned());
+    Ok(Entries(layer))
+}
+
+/// Sends lines to the journal. Their fields are in MESSAGE too, as in a line of text: `journalctl` shows nothing else
+/// unless it is asked for more.
+pub(super) struct Entries(tracing_journald::Layer);
+
+/// The field that becomes MESSAGE.
+const MESSAGE: &str = "message";
+
+/// The fields of a line as texts, each in its place; none where it has no value.
+struct Texts(Vec<Option<String>>);
+
+impl Texts {
+    fn of(event: &Event<'_>) -> Self {
+        let mut texts = Self(vec![None; event.metadata().fields().len()]);
+        event.record(&mut texts);
+        texts
+    }
+
+    fn set(&mut self, field: &Field, text: String) {
+        if let Some(place) = self.0.get_mut(field.index()) {
+            *place = Some(text);
+        }
+    }
+}
+
+impl Visit for Texts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+impl<S> Layer<S> for Entries
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        self.0.on_record(id, record, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        let mut line = String::new();
+        let written = DefaultFields::new().format_fields(Writer::new(&mut line), event);
+        let (Ok(()), Some(message)) = (written, metadata.fields().field(MESSAGE)) else {
+            return self.0.on_event(event, context);
+        };
+        let mut texts = Texts::of(event);
+        texts.set(&message, line);
+        let values: Vec<Option<&dyn Value>> = texts
+            .0
+            .iter()
+            .map(|text| text.as_ref().map(|text| text as &dyn Value))
+            .collect();
+        // What the macros of tracing make an event of; there is no other way to one with other values.
+        let values = metadata.fields().value_set_all(&values);
+        self.0.on_event(&Event::new(metadata, &values), context);
+    }
 }
 
 /// Lines that the journal reads from standard error: each with its level as `<N>`, and no time, which the journal

@@ -118,9 +118,10 @@ def scene(has_journal, stream, level, form, judge, engine="own"):
 def of_the_journal(code, said, datagrams):
     entries = [fields(datagram) for datagram in datagrams]
     check("it ends well, and says nothing on standard error", code == 0 and said == "", said)
-    stopped = next((entry for entry in entries if entry["MESSAGE"] == "stopped"), {})
+    stopped = next((entry for entry in entries if entry["MESSAGE"].startswith("stopped ")), {})
     check("a line is an entry", stopped != {}, entries)
     check("with its fields", stopped.get("F_RECEIVED") == "5", stopped)
+    check("which are in its message too", " received=5 " in stopped.get("MESSAGE", ""), stopped)
     check("its priority", stopped.get("PRIORITY") == "6", stopped)
     check("its module", stopped.get("TARGET") == "dataverse_listener::cli::run", stopped)
     check("and the name of the program", stopped.get("SYSLOG_IDENTIFIER") == "dataverse-listener", stopped)
