@@ -11,16 +11,17 @@ use crate::settings::Effective;
 /// What the help of each of these commands says of variables.
 pub(super) const VARIABLES: &str = "\
 Variables of the environment:
-  Each key of the file can be set by DATAVERSE_LISTENER__SECTION__KEY, which goes before the file. Of several tables
-  the second is number 1, and without a number the first is meant; tables in tables have one more __. Lists have
-  commas between their values. `check --print` shows what is in force, and where it is from.
+  Each key of the file can be set by DATAVERSE_LISTENER__SECTION__KEY, which goes before the
+  file. Of several tables the second is number 1, and without a number the first is meant;
+  tables in tables have one more __. Lists have commas between their values. `check --print`
+  shows what is in force, and where it is from.
 
     DATAVERSE_LISTENER__CHECKPOINT__PATH=/var/lib/dataverse-listener
     DATAVERSE_LISTENER__SINK__1__RETRY__LIMIT=1m
     DATAVERSE_LISTENER__ROUTE__TABLE=account,contact
 
-  Each secret can be in a file instead, which the key with _FILE behind it names. A relative name is looked for in
-  $CREDENTIALS_DIRECTORY first, where LoadCredential= of systemd puts it:
+  Each secret can be in a file instead, which the key with _FILE behind it names. A relative
+  name is looked for in $CREDENTIALS_DIRECTORY first, where LoadCredential= of systemd puts it:
 
     DATAVERSE_LISTENER__HUB__CONNECTION_STRING_FILE
     DATAVERSE_LISTENER__HUB__CLIENT_SECRET_FILE

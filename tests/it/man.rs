@@ -35,6 +35,7 @@ fn every_command_has_a_page_and_the_first_names_them_all() {
         let named = format!("dataverse\\-listener\\-{}(1)", name.replace('-', "\\-"));
         assert!(first.contains(&named), "{named} is not in {first}");
     }
+    assert!(first.contains("DATAVERSE_LISTENER_LOG"), "{first}");
     let printed = Program::start(&mut command(["man"])).wait();
     assert_eq!(printed.stdout, first.lines().collect::<Vec<_>>());
 }
@@ -67,5 +68,39 @@ fn a_shell_understands_its_completions_and_finds_every_command_in_them() {
             drop(input);
             assert!(bash.wait().unwrap().success());
         }
+    }
+}
+
+#[test]
+fn bash_completes_commands_their_options_and_values() {
+    let script = Program::start(&mut command(["completions", "bash"])).wait();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("completions");
+    fs::write(&path, script.stdout.join("\n")).unwrap();
+    // What bash does when somebody presses the tabulator.
+    let tab = r#"source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        "$(complete -p dataverse-listener | grep -o '_[a-z_]*')" "$1" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+        echo " ${COMPREPLY[*]} ""#;
+    for (words, expected) in [
+        (&["st"][..], "status"),
+        (&["status", "--"], "--watch"),
+        (&["status", "--output", ""], "table"),
+        (&["checkpoint", "l"], "list"),
+        (&["checkpoint", "set", "--"], "--dry-run"),
+        (&["run", "--log-format", ""], "journald"),
+    ] {
+        let output = Command::new("bash")
+            .args(["-c", tab, "bash"])
+            .arg(&path)
+            .arg("dataverse-listener")
+            .args(words)
+            .output()
+            .unwrap();
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            found.contains(&format!(" {expected} ")),
+            "{words:?}: {found}"
+        );
     }
 }
