@@ -269,9 +269,12 @@ impl Report {
         self.partitions.iter().filter(is_stuck)
     }
 
-    /// Events of all partitions that were not delivered to every sink; none where it is not known of each.
+    /// Events of all partitions that were not delivered to every sink; none where it is not known of each, or not yet
+    /// which partitions there are.
     pub(crate) fn behind(&self) -> Option<u64> {
-        self.partitions.iter().map(|(one, _)| one.behind).sum()
+        let is_known = self.is_started() && !self.partitions.is_empty();
+        let partitions = self.partitions.iter().map(|(one, _)| one.behind);
+        is_known.then(|| partitions.sum()).flatten()
     }
 }
 

@@ -390,9 +390,14 @@ impl Standings {
         self.lock().iter().map(|one| one.snapshot()).collect()
     }
 
-    /// Events of all partitions that were not delivered to every sink; none where it is not known of each.
+    /// Events of all partitions that were not delivered to every sink; none where it is not known of each, or no
+    /// partition is known.
     pub fn behind(&self) -> Option<u64> {
-        self.snapshot().iter().map(|one| one.behind).sum()
+        let partitions = self.snapshot();
+        let is_known = !partitions.is_empty();
+        is_known
+            .then(|| partitions.iter().map(|one| one.behind).sum())
+            .flatten()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Standing>>> {

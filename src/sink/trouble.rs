@@ -33,10 +33,11 @@ impl Trouble {
     ) {
         self.since.get_or_insert_with(Instant::now);
         self.failures += 1;
+        let retry_in = retry_in.map(tracing::field::debug);
         if self.told.is_time() {
-            tracing::warn!(sink, %reason, ?retry_in, failures = self.failures, "delivery failed");
+            tracing::warn!(sink, %reason, retry_in, failures = self.failures, "delivery failed");
         } else {
-            tracing::debug!(sink, %reason, ?retry_in, "delivery failed");
+            tracing::debug!(sink, %reason, retry_in, "delivery failed");
         }
     }
 

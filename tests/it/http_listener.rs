@@ -85,6 +85,9 @@ fn probes_answer_before_the_hub_is_reached_and_tell_when_it_is() {
     hub.restart(|| {
         let (mut program, address) = listening(&file);
         assert_eq!(get(address, "/startupz"), (503, "starting\n".to_owned()));
+        status_when(address, |status| {
+            status["phase"] == "starting" && status["behind"].is_null()
+        });
         assert_eq!(get(address, "/readyz"), (503, "starting\n".to_owned()));
         assert_eq!(get(address, "/livez"), (200, "ok\n".to_owned()));
         assert_eq!(get(address, "/healthz"), (200, "ok\n".to_owned()));
