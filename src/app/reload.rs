@@ -166,8 +166,8 @@ impl Reloads {
             self.vitals.delivers(dispatcher.tally(), sinks.gauges());
             // What was held may be taken now.
             self.shutdown.reopen_all();
-            if let Err(error) = source.telemetry.apply(&config.log) {
-                tracing::error!(error = %Causes(&error), "the [log] table is not applied");
+            if !log_is_other(&source.telemetry, &config) {
+                tables.retain(|table| *table != "log");
             }
         }
         if self.take_over_secrets(&config) {
@@ -226,6 +226,14 @@ impl Reloads {
             );
         }
     }
+}
+
+/// Logs as the configuration says. True where that changes anything, and the command line does not say otherwise.
+fn log_is_other(telemetry: &Telemetry, config: &Config) -> bool {
+    telemetry.apply(&config.log).unwrap_or_else(|error| {
+        tracing::error!(error = %Causes(&error), "the [log] table is not applied");
+        false
+    })
 }
 
 /// The tables that the two do not have alike and that can be applied, each once.

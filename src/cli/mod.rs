@@ -121,7 +121,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Telemetry::start(telemetry::Config { level, format }, default)
         });
     let outcome = started
-        .map_err(|error| Failure::new(Exit::Usage, "start logging", &error))
+        .map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                "log as --log or DATAVERSE_LISTENER_LOG says",
+                &error,
+            )
+        })
         .and_then(|telemetry| cli.command.execute(telemetry));
     match outcome {
         Ok(exit) => exit.into(),
