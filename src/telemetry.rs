@@ -144,6 +144,13 @@ impl Telemetry {
         })
     }
 
+    /// True where programs read what comes to standard error, and want each line in its form: JSON, or the journal.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_asked_for = matches!(in_force.format, Some(Format::Json | Format::Journald));
+        is_asked_for || journal::is_standard_error()
+    }
+
     /// Logs from now on as `config` says, where the command line says nothing else. True where that changes
     /// anything.
     ///

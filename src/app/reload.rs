@@ -26,7 +26,7 @@ pub(crate) struct Source {
     /// Changes whenever it is to be read again.
     pub wanted: watch::Receiver<u64>,
     /// Where the `[log]` table counts.
-    pub telemetry: Telemetry,
+    pub telemetry: Arc<Telemetry>,
 }
 
 impl fmt::Debug for Source {

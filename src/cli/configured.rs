@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use crate::config::{self, Config, ConfigError};
 use crate::settings::Effective;
+use crate::telemetry;
 
 /// What the help of each of these commands says of variables.
 pub(super) const VARIABLES: &str = "\
@@ -62,7 +63,13 @@ impl Configured {
 
     /// The same, with what is in force.
     pub(super) fn load_and_show(&self) -> Result<(Config, Effective), Failure> {
-        config::load_and_show(&self.path, variables()).map_err(|error| failure(&error))
+        config::load_and_show(&self.path, variables())
+            .map_err(|error| Failure::of_config(&error))
+    }
+
+    /// The `[log]` table alone, whatever else is wrong; none where it is not sound itself.
+    pub(super) fn load_log(&self) -> Option<telemetry::Config> {
+        config::load_log(&self.path, variables()).ok()
     }
 
     /// What reads and checks it again.
@@ -76,16 +83,12 @@ impl Configured {
 
 /// Reads and checks a configuration file, with the variables that override it.
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
-    read(path).map_err(|error| failure(&error))
+    read(path).map_err(|error| Failure::of_config(&error))
 }
 
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn failure(error: &ConfigError) -> Failure {
-    Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
 }
 
 fn read(path: &Path) -> Result<Config, ConfigError> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::app::AppError;
 use crate::causes::Causes;
 use crate::checkpoint::CheckpointError;
+use crate::config::ConfigError;
 use crate::receiver::ReceiverError;
 
 /// How a command ended.
@@ -51,6 +52,8 @@ impl From<Exit> for ExitCode {
 pub(super) struct Failure {
     pub(super) exit: Exit,
     text: String,
+    /// Each thing to correct, where the configuration is wrong.
+    mistakes: Vec<String>,
 }
 
 impl Failure {
@@ -64,7 +67,28 @@ impl Failure {
         Self {
             exit,
             text: text.into(),
+            mistakes: Vec::new(),
         }
+    }
+
+    /// A configuration with mistakes.
+    pub(super) fn of_config(error: &ConfigError) -> Self {
+        Self {
+            mistakes: error.mistakes.iter().map(ToString::to_string).collect(),
+            ..Self::plain(Exit::Config, "the configuration is wrong")
+        }
+    }
+
+    /// Logs it: each mistake as a line, or the whole. False where the level leaves out even that.
+    pub(super) fn log(&self) -> bool {
+        let exit_code = self.exit as u8;
+        for mistake in &self.mistakes {
+            tracing::error!(exit_code, "{}: {mistake}", self.text);
+        }
+        if self.mistakes.is_empty() {
+            tracing::error!(exit_code, "{}", self.text);
+        }
+        tracing::enabled!(tracing::Level::ERROR)
     }
 
     /// A failure of receiving.
@@ -104,6 +128,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.text)?;
+        let mut mistakes = self.mistakes.iter();
+        mistakes.try_for_each(|mistake| write!(f, "\n{mistake}"))
     }
 }

@@ -32,12 +32,13 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::shutdown::Shutdown;
-use crate::telemetry::{self, Telemetry, TelemetryError};
+use crate::telemetry::{self, FilterError, Telemetry};
 use exit::{Exit, Failure};
 
 /// Receives Microsoft Dataverse / Dynamics 365 events from Azure Event Hubs.
@@ -105,6 +106,28 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &arguments),
     };
+    let is_daemon = matches!(cli.command, Command::Run(_));
+    let telemetry = match start_logging(&cli) {
+        Ok(telemetry) => Arc::new(telemetry),
+        Err(failure) => return tell(&failure),
+    };
+    match cli.command.execute(Arc::clone(&telemetry)) {
+        Ok(exit) => exit.into(),
+        // The daemon tells why it ends as it tells everything else, and never nothing.
+        Err(failure) if is_daemon && telemetry.is_for_programs() && failure.log() => {
+            failure.exit.into()
+        }
+        Err(failure) => tell(&failure),
+    }
+}
+
+/// Says why a command failed.
+fn tell(failure: &Failure) -> ExitCode {
+    say(&format!("dataverse-listener: {failure}"));
+    failure.exit.into()
+}
+
+fn start_logging(cli: &Cli) -> Result<Telemetry, Failure> {
     let default = match cli.command {
         Command::Run(_) => telemetry::LEVEL,
         #[cfg(feature = "emulator")]
@@ -112,30 +135,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => "warn",
     };
     let given = cli.log.as_deref().filter(|log| !log.is_empty());
-    let started = given
+    let level = given
         .map(str::parse)
         .transpose()
-        .map_err(TelemetryError::from)
-        .and_then(|level| {
-            let format = cli.log_format;
-            Telemetry::start(telemetry::Config { level, format }, default)
-        });
-    let outcome = started
-        .map_err(|error| {
-            Failure::new(
-                Exit::Usage,
-                "log as --log or DATAVERSE_LISTENER_LOG says",
-                &error,
-            )
-        })
-        .and_then(|telemetry| cli.command.execute(telemetry));
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            say(&format!("dataverse-listener: {failure}"));
-            failure.exit.into()
-        }
-    }
+        .map_err(|error: FilterError| {
+            let what = "log as --log or DATAVERSE_LISTENER_LOG says";
+            Failure::new(Exit::Usage, what, &error)
+        })?;
+    let format = cli.log_format;
+    Telemetry::start(telemetry::Config { level, format }, default)
+        .map_err(|error| Failure::new(Exit::Software, "start logging", &error))
 }
 
 /// Help and version are no mistakes; everything else is one, with the exit code for it.
@@ -175,7 +184,7 @@ fn secret_in(argument: &OsString) -> Option<String> {
 }
 
 impl Command {
-    fn execute(self, telemetry: Telemetry) -> Result<Exit, Failure> {
+    fn execute(self, telemetry: Arc<Telemetry>) -> Result<Exit, Failure> {
         match self {
             #[cfg(feature = "emulator")]
             Self::Demo(demo) => block_on(every_core(), demo.execute()),

@@ -49,14 +49,19 @@ impl Run {
         self.threads
     }
 
-    pub(super) async fn execute(self, telemetry: Telemetry) -> Result<Exit, Failure> {
+    pub(super) async fn execute(self, telemetry: Arc<Telemetry>) -> Result<Exit, Failure> {
         let shutdown = Shutdown::new(Duration::from_secs(self.grace.into()));
         // Before the file is read: what changes in it from here on is not missed.
         let wanted = shutdown.reload();
         shutdown
             .on_signals_of_a_daemon()
             .map_err(|error| Failure::new(Exit::System, "wait for signals", &error))?;
-        let config = self.configured.load()?;
+        let config = self.configured.load().inspect_err(|_| {
+            // It is told as its [log] table says.
+            if let Some(log) = self.configured.load_log() {
+                telemetry.apply(&log).ok();
+            }
+        })?;
         telemetry
             .apply(&config.log)
             .map_err(|error| Failure::new(Exit::Software, "start logging", &error))?;

@@ -30,9 +30,8 @@ impl Running {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let http = config::load_http(self.path.as_deref(), variables).map_err(|error| {
-            Failure::plain(Exit::Config, format!("the configuration is wrong\n{error}"))
-        })?;
+        let http = config::load_http(self.path.as_deref(), variables)
+            .map_err(|error| Failure::of_config(&error))?;
         Endpoint::try_from(&http.listen)
             .map_err(|error| Failure::new(Exit::Config, "ask the daemon", &error))
     }

@@ -75,28 +75,49 @@ pub(crate) fn load_http(
     path: Option<&Path>,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<http::Config, ConfigError> {
+    load_table(path, variables, "http", http::Config::read)
+}
+
+/// Reads the `[log]` table alone, to tell as it says what is wrong with the rest.
+///
+/// # Errors
+/// As for [`load_http`].
+pub(crate) fn load_log(
+    path: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<telemetry::Config, ConfigError> {
+    load_table(Some(path), variables, "log", telemetry::Config::read)
+}
+
+/// Reads one table alone.
+fn load_table<T>(
+    path: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    key: &'static str,
+    read_table: fn(Settings) -> (T, Vec<Mistake>),
+) -> Result<T, ConfigError> {
     let mut mistakes = Vec::new();
     let text = match path {
         Some(path) => read(path, &mut mistakes),
         None => Some(String::new()),
     };
     let path = path.unwrap_or_else(|| Path::new(""));
-    let of_http = format!("{PREFIX}HTTP__");
+    let prefix = format!("{PREFIX}{}__", key.to_ascii_uppercase());
     let variables = variables
         .into_iter()
-        .filter(|(name, _)| name.starts_with(&of_http));
+        .filter(|(name, _)| name.starts_with(&prefix));
     let root = text
         .as_deref()
         .and_then(|text| merge(path, text, variables, &mut mistakes));
-    let http = root.map(|root| {
+    let table = root.map(|root| {
         let mut root = Settings::new("", root);
         root.set_origin(path.display().to_string());
-        let (http, found) = http::Config::read(root.table("http"));
+        let (table, found) = read_table(root.table(key));
         mistakes.extend(found);
-        http
+        table
     });
-    match http {
-        Some(http) if mistakes.is_empty() => Ok(http),
+    match table {
+        Some(table) if mistakes.is_empty() => Ok(table),
         _ => {
             point_at_lines(&mut mistakes, path, &text.unwrap_or_default());
             Err(ConfigError { mistakes })

@@ -23,7 +23,7 @@ use crate::telemetry;
 
 pub(crate) use decode::dictionary;
 pub(crate) use delivery::Delivery;
-pub(crate) use file::{load, load_and_show, load_http};
+pub(crate) use file::{load, load_and_show, load_http, load_log};
 pub(crate) use opening::{CredentialKind, identity};
 
 /// The schema of the configuration file as JSON: draft 2020-12, complete in one text.

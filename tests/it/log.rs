@@ -176,6 +176,66 @@ fn one_module_may_be_logged_more_closely_than_the_others() {
     assert_eq!(stopped.unwrap()["received"], 1, "{log}");
 }
 
+/// A hub that nobody looks for.
+const HUB: &str = "[[hub]]\nconnection_string = \"Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=n;SharedAccessKey=hunter2;EntityPath=h\"\n";
+
+/// A sink that cannot be opened, and one that is not there at all.
+const CLOSED: &str = "[[sink]]\nname = \"a\"\ntype = \"file\"\ndirectory = \"/dev/null/a\"\n";
+const WRONG: &str = "[[sink]]\nname = \"a\"\ntype = \"flie\"\ncolour = 1\n[[sink]]\nname = \"b\"\n";
+
+#[test]
+fn why_a_daemon_ends_is_told_as_everything_else_is() {
+    let json = "[log]\nformat = \"json\"\n";
+    for (configuration, code, expected) in [
+        (
+            format!("{json}{HUB}{CLOSED}"),
+            74,
+            &["cannot run: cannot open sink \"a\""][..],
+        ),
+        (
+            format!("{json}{HUB}{WRONG}"),
+            78,
+            &["sink[0].type: unknown type", "sink[1].type: is missing"],
+        ),
+    ] {
+        let ended = daemon(&file(&configuration), &[]).wait();
+        assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
+        let lines: Vec<Value> = ended.stderr.lines().map(parse).collect();
+        let told: Vec<&Value> = lines
+            .iter()
+            .filter(|line| line["level"] == "ERROR")
+            .collect();
+        assert_eq!(told.len(), expected.len(), "{}", ended.stderr);
+        for (line, expected) in told.into_iter().zip(expected) {
+            assert_eq!(line["exit_code"], code, "{line}");
+            assert!(
+                line["message"].as_str().unwrap().contains(expected),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_cannot_know_how_to_log_says_why_it_ends_to_a_person() {
+    let format = ("DATAVERSE_LISTENER_LOG_FORMAT", "json");
+    let level = ("DATAVERSE_LISTENER_LOG", "off");
+    for (configuration, variables, is_text) in [
+        ("[log]\nformat = \"json", &[][..], true),
+        ("[log]\nformat = \"json", &[format], false),
+        // A line of JSON would be left out.
+        ("[log]\nformat = \"json\"\n", &[level], true),
+    ] {
+        let ended = daemon(&file(configuration), variables).wait();
+        assert_eq!(ended.status.code(), Some(78), "{}", ended.stderr);
+        let text = "dataverse-listener: the configuration is wrong\n";
+        assert_eq!(ended.stderr.starts_with(text), is_text, "{}", ended.stderr);
+        if !is_text {
+            ended.stderr.lines().for_each(|line| drop(parse(line)));
+        }
+    }
+}
+
 #[test]
 fn lines_for_people_are_text_whatever_the_file_says() {
     let hub = Hub::start(1);
