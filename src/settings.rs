@@ -75,7 +75,7 @@ impl Settings {
     pub(crate) fn new(path: impl Into<String>, value: Value) -> Self {
         let mut settings = Self {
             path: path.into(),
-            origin: value.origin().unwrap_or_default().to_owned(),
+            origin: origin(&value).unwrap_or_default().to_owned(),
             values: BTreeMap::new(),
             origins: BTreeMap::new(),
             known: Vec::new(),
@@ -87,7 +87,7 @@ impl Settings {
                 settings.values = table.into_iter().collect();
                 let origins = settings.values.iter();
                 settings.origins = origins
-                    .filter_map(|(key, value)| Some((key.clone(), value.origin()?.to_owned())))
+                    .filter_map(|(key, value)| Some((key.clone(), origin(value)?.to_owned())))
                     .collect();
             }
             ValueKind::Nil => {}
@@ -322,21 +322,33 @@ impl Settings {
         PathBuf::read(value).map(|path| secret::locate(&path))
     }
 
-    /// The tables of an array such as `[[sink]]`, each with its place; none where it is absent.
+    /// The tables of an array such as `[[sink]]`, each with its place; none where it is absent. A gap, which only
+    /// variables can leave, is a mistake, and what is behind it is not looked at.
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         self.known.push(key);
         let Some(value) = self.values.remove(key) else {
             return Vec::new();
         };
         match value.kind {
-            ValueKind::Array(entries) => entries
-                .into_iter()
-                .enumerate()
-                .map(|(index, entry)| {
-                    let table = self.effective.child(key, true);
-                    self.child(&format!("{key}[{index}]"), entry, table)
-                })
-                .collect(),
+            ValueKind::Array(mut entries) => {
+                let is_absent = |entry: &Value| matches!(entry.kind, ValueKind::Nil);
+                if let Some(gap) = entries.iter().position(is_absent) {
+                    let place = format!("{key}[{gap}]");
+                    let behind = entries.split_off(gap);
+                    if let Some(origin) = behind.iter().find_map(origin) {
+                        self.origins.insert(place.clone(), origin.to_owned());
+                    }
+                    let reason = "is missing, and this numbers a table behind it; the first table is number 0";
+                    self.mistake(&place, reason);
+                }
+                let entries = entries.into_iter().enumerate();
+                entries
+                    .map(|(index, entry)| {
+                        let table = self.effective.child(key, true);
+                        self.child(&format!("{key}[{index}]"), entry, table)
+                    })
+                    .collect()
+            }
             _ => {
                 self.mistake(key, format!("must be a list of tables, written [[{key}]]"));
                 Vec::new()
@@ -464,6 +476,17 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// What the origin of a value out of the environment begins with.
 pub(crate) const VARIABLE: &str = "environment variable ";
+
+/// Where a value comes from that knows it; of a table or a list the first of several, where all that is in it does.
+fn origin(value: &Value) -> Option<&str> {
+    let values: Vec<&Value> = match &value.kind {
+        ValueKind::Table(table) => table.values().collect(),
+        ValueKind::Array(values) => values.iter().collect(),
+        _ => return value.origin(),
+    };
+    let origins: Option<Vec<&str>> = values.into_iter().map(origin).collect();
+    origins?.into_iter().min()
+}
 
 /// Where a value comes from.
 fn source(value: &Value) -> Source {

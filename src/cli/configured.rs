@@ -63,13 +63,13 @@ impl Configured {
 
     /// The same, with what is in force.
     pub(super) fn load_and_show(&self) -> Result<(Config, Effective), Failure> {
-        config::load_and_show(&self.path, variables())
+        config::load_and_show(&self.path, std::env::vars_os())
             .map_err(|error| Failure::of_config(&error))
     }
 
     /// The `[log]` table alone, whatever else is wrong; none where it is not sound itself.
     pub(super) fn load_log(&self) -> Option<telemetry::Config> {
-        config::load_log(&self.path, variables()).ok()
+        config::load_log(&self.path, std::env::vars_os()).ok()
     }
 
     /// What reads and checks it again.
@@ -86,11 +86,6 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     read(path).map_err(|error| Failure::of_config(&error))
 }
 
-fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
 fn read(path: &Path) -> Result<Config, ConfigError> {
-    config::load(path, variables())
+    config::load(path, std::env::vars_os())
 }

@@ -27,10 +27,7 @@ impl Running {
         if let Some(endpoint) = &self.url {
             return Ok(endpoint.clone());
         }
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        let http = config::load_http(self.path.as_deref(), variables)
+        let http = config::load_http(self.path.as_deref(), std::env::vars_os())
             .map_err(|error| Failure::of_config(&error))?;
         Endpoint::try_from(&http.listen)
             .map_err(|error| Failure::new(Exit::Config, "ask the daemon", &error))

@@ -5,6 +5,7 @@
 //! number the first is meant.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use config::builder::DefaultState;
@@ -34,7 +35,7 @@ const MOST: usize = 99;
 /// Every mistake that is found, each with its origin and key, and never a value.
 pub(crate) fn load(
     path: &Path,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
     load_and_show(path, variables).map(|(config, _)| config)
 }
@@ -45,7 +46,7 @@ pub(crate) fn load(
 /// As for [`load`].
 pub(crate) fn load_and_show(
     path: &Path,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Config, Effective), ConfigError> {
     let mut mistakes = Vec::new();
     let text = read(path, &mut mistakes);
@@ -73,7 +74,7 @@ pub(crate) fn load_and_show(
 /// Every mistake that is found in it, as [`load`] tells them.
 pub(crate) fn load_http(
     path: Option<&Path>,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<http::Config, ConfigError> {
     load_table(path, variables, "http", http::Config::read)
 }
@@ -84,7 +85,7 @@ pub(crate) fn load_http(
 /// As for [`load_http`].
 pub(crate) fn load_log(
     path: &Path,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<telemetry::Config, ConfigError> {
     load_table(Some(path), variables, "log", telemetry::Config::read)
 }
@@ -92,7 +93,7 @@ pub(crate) fn load_log(
 /// Reads one table alone.
 fn load_table<T>(
     path: Option<&Path>,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
     key: &'static str,
     read_table: fn(Settings) -> (T, Vec<Mistake>),
 ) -> Result<T, ConfigError> {
@@ -105,7 +106,7 @@ fn load_table<T>(
     let prefix = format!("{PREFIX}{}__", key.to_ascii_uppercase());
     let variables = variables
         .into_iter()
-        .filter(|(name, _)| name.starts_with(&prefix));
+        .filter(|(name, _)| name.to_string_lossy().starts_with(&prefix));
     let root = text
         .as_deref()
         .and_then(|text| merge(path, text, variables, &mut mistakes));
@@ -149,7 +150,7 @@ fn point_at_lines(mistakes: &mut [Mistake], path: &Path, text: &str) {
 fn merge(
     path: &Path,
     text: &str,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Value> {
     let parsed = config::Config::builder()
@@ -177,14 +178,19 @@ fn without_excerpt(message: &str) -> String {
 
 fn with_variable(
     builder: ConfigBuilder<DefaultState>,
-    name: &str,
-    value: String,
+    name: &OsStr,
+    value: OsString,
     mistakes: &mut Vec<Mistake>,
 ) -> ConfigBuilder<DefaultState> {
+    let name = name.to_string_lossy();
     let Some(key) = name.strip_prefix(PREFIX) else {
         return builder;
     };
     let origin = format!("{VARIABLE}{name}");
+    let Ok(value) = value.into_string() else {
+        mistakes.push(mistake_in(origin, "is not UTF-8".to_owned()));
+        return builder;
+    };
     let value = Value::new(Some(&origin), ValueKind::String(value));
     let overridden = key_of(key).map(|key| builder.clone().set_override(key, value));
     match overridden {

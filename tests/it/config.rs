@@ -1,6 +1,6 @@
 //! What is said of a configuration that is wrong.
 
-use crate::world::{Program, command, daemon, file};
+use crate::world::{HTTP_LISTEN, Program, command, daemon, file};
 
 #[test]
 fn without_a_name_the_configuration_of_the_service_is_meant() {
@@ -42,6 +42,55 @@ fn every_mistake_is_told_at_once_and_no_value_with_it() {
         );
     }
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn variables_that_name_no_table_are_told_as_what_they_are() {
+    let file = file(&format!("{HUB}{SINK}"));
+    let variables = [
+        ("DATAVERSE_LISTENER__SNIK__0__NAME", "hunter2"),
+        ("DATAVERSE_LISTENER__SNIK__0__TYPE", "hunter2"),
+        ("DATAVERSE_LISTENER__SINK__3__NAME", "hunter2"),
+    ];
+    let ended = daemon(&file, &variables).wait();
+    assert_eq!(ended.status.code(), Some(78));
+    let lines: Vec<&str> = ended.stderr.lines().skip(1).collect();
+    let [gap, unknown] = lines[..] else {
+        panic!("{lines:?}")
+    };
+    let expected =
+        "environment variable DATAVERSE_LISTENER__SINK__3__NAME: sink[1]: is missing, and this";
+    assert!(gap.starts_with(expected), "{gap}");
+    let expected = "environment variable DATAVERSE_LISTENER__SNIK__0__NAME: snik: unknown key";
+    assert!(unknown.starts_with(expected), "{unknown}");
+}
+
+#[test]
+fn what_a_table_of_variables_alone_lacks_is_missing_there_and_not_in_the_file() {
+    let file = file(&format!("{HUB}{SINK}"));
+    let variables = [("DATAVERSE_LISTENER__SINK__1__NAME", "b")];
+    let ended = daemon(&file, &variables).wait();
+    let told: Vec<&str> = ended.stderr.lines().skip(1).collect();
+    let [told] = told[..] else { panic!("{told:?}") };
+    let expected =
+        "environment variable DATAVERSE_LISTENER__SINK__1__NAME: sink[1].type: is missing";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_told_and_not_passed_over() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let file = file(&format!("{HUB}{SINK}"));
+    let path = file.path.to_str().unwrap();
+    for arguments in [&["check"][..], &["run"], &["status"]] {
+        let mut command = command(arguments.iter().copied().chain(["--config", path]));
+        let ended = Program::start(command.env(HTTP_LISTEN, OsStr::from_bytes(b"\xff"))).wait();
+        assert_eq!(ended.status.code(), Some(78), "{}", ended.stderr);
+        let expected = format!("environment variable {HTTP_LISTEN}: is not UTF-8");
+        let told: Vec<&str> = ended.stderr.lines().skip(1).collect();
+        assert_eq!(told, [&*expected]);
+    }
 }
 
 #[test]
