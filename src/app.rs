@@ -3,6 +3,7 @@
 mod error;
 mod reload;
 mod sinks;
+mod unreached;
 mod vitals;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::status::Totals;
 use crate::trace::Tracer;
 use reload::Reloads;
 use sinks::Sinks;
+use unreached::Unreached;
 
 pub(crate) use error::AppError;
 pub(crate) use reload::Source as ReloadSource;
@@ -326,6 +328,7 @@ impl App {
 
     async fn partitions_of(&self, hub: &EventHub) -> Found {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut unreached = Unreached::default();
         loop {
             let error = match hub.partitions().await {
                 Ok(partitions) => return Ok(partitions),
@@ -335,7 +338,7 @@ impl App {
             let Some(delay) = delay.filter(|_| self.at_start == AtStart::Wait) else {
                 return Err(error);
             };
-            tracing::warn!(error = %Causes(&error), retry_in = ?delay, "event hub not reached");
+            unreached.tell(&hub.source().event_hub, &error, delay);
             tokio::time::sleep(delay).await;
         }
     }
