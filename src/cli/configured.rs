@@ -39,7 +39,7 @@ Variables of the environment:
     DATAVERSE_LISTENER__SINK__0__SIGNATURE__PREVIOUS_SECRET_FILE";
 
 /// Where the configuration is, if nobody says otherwise: the service reads this one.
-const WHERE: &str = "/etc/dataverse-listener/config.toml";
+pub(super) const WHERE: &str = "/etc/dataverse-listener/config.toml";
 
 /// The option of every command that works as a configuration says.
 #[derive(Debug, Args)]
