@@ -442,6 +442,14 @@ impl Settings {
         self.mistakes
     }
 
+    /// The same, with a mistake for every key that is near to one that was asked for.
+    pub(crate) fn finish_near(mut self) -> Vec<Mistake> {
+        let known = std::mem::take(&mut self.known);
+        self.values.retain(|key, _| nearest(key, &known).is_some());
+        self.known = known;
+        self.finish()
+    }
+
     /// The mistakes of this table, with a mistake for every key that was never asked for.
     pub(crate) fn finish(mut self) -> Vec<Mistake> {
         for (key, _) in std::mem::take(&mut self.values) {

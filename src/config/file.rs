@@ -240,18 +240,16 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     root.set_origin(path.display().to_string());
     let fingerprint = root.fingerprint(hub::is_watched);
     let hubs = at_least_one(&mut root, "hub").into_iter().map(hub::read);
-    let hubs: Vec<_> = hubs
-        .filter_map(|(hub, found)| keep(hub, found, mistakes))
-        .collect();
+    let hubs = sound(hubs, mistakes);
     let (checkpoint, found) = checkpoint::Config::read(root.table("checkpoint"));
     mistakes.extend(found);
     let sinks = at_least_one(&mut root, "sink")
         .into_iter()
         .map(sink::Config::read);
-    let sinks: Vec<_> = sinks
-        .filter_map(|(sink, found)| keep(sink, found, mistakes))
-        .collect();
+    let sinks = sound(sinks, mistakes);
     refuse_twins(&mut root, &hubs, &sinks);
+    let hubs: Vec<_> = hubs.into_iter().map(|(_, hub)| hub).collect();
+    let sinks: Vec<_> = sinks.into_iter().map(|(_, sink)| sink).collect();
     let (decode, found) = decode::read(root.table("decode"));
     mistakes.extend(found);
     let (delivery, found) = Delivery::read(root.table("delivery"));
@@ -304,9 +302,17 @@ fn gather(mut root: Settings, path: &Path, mistakes: &mut Vec<Mistake>) -> Optio
     })
 }
 
-fn keep<T>(value: Option<T>, found: Vec<Mistake>, mistakes: &mut Vec<Mistake>) -> Option<T> {
-    mistakes.extend(found);
-    value
+/// Those that could be read, each with its number in the configuration.
+fn sound<T>(
+    tables: impl Iterator<Item = (Option<T>, Vec<Mistake>)>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(usize, T)> {
+    let mut sound = Vec::new();
+    for (number, (table, found)) in tables.enumerate() {
+        mistakes.extend(found);
+        sound.extend(table.map(|table| (number, table)));
+    }
+    sound
 }
 
 fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
@@ -323,32 +329,43 @@ fn at_least_one(root: &mut Settings, key: &'static str) -> Vec<Settings> {
 
 /// Two hubs that are one would be read twice, and have one checkpoint even where their ports differ; two sinks of one name could not be told apart by routes;
 /// two that write to one place would write into each other's lines.
-fn refuse_twins(root: &mut Settings, hubs: &[receiver::Config], sinks: &[sink::Config]) {
-    let hubs = hubs.iter().map(|hub| {
+fn refuse_twins(
+    root: &mut Settings,
+    hubs: &[(usize, receiver::Config)],
+    sinks: &[(usize, sink::Config)],
+) {
+    let hubs = hubs.iter().map(|(number, hub)| {
         let namespace = hub.connection_string.namespace().to_lowercase();
-        format!(
+        let name = format!(
             "{namespace:?} {:?} {:?}",
             hub.event_hub.to_lowercase(),
             hub.consumer_group.to_lowercase()
-        )
-    });
-    if twin(hubs).is_some() {
-        root.mistake(
-            "hub",
-            "two tables name the same event hub and consumer group",
         );
+        (*number, name)
+    });
+    if let Some((number, _)) = twin(hubs) {
+        let reason = "names the same event hub and consumer group as a table before it";
+        root.mistake(&format!("hub[{number}]"), reason);
     }
-    if let Some(name) = twin(sinks.iter().map(|sink| sink.name.clone())) {
-        root.mistake("sink", format!("two sinks are named \"{name}\""));
+    let names = sinks
+        .iter()
+        .map(|(number, sink)| (*number, sink.name.clone()));
+    if let Some((number, name)) = twin(names) {
+        let reason = format!("two sinks are named \"{name}\"");
+        root.mistake(&format!("sink[{number}].name"), reason);
     }
-    if let Some(place) = twin(sinks.iter().filter_map(|sink| sink.kind.claim())) {
-        root.mistake("sink", format!("two sinks write to {place}; only one can"));
+    let places = sinks.iter();
+    let places = places.filter_map(|(number, sink)| Some((*number, sink.kind.claim()?)));
+    if let Some((number, place)) = twin(places) {
+        let reason = format!("two sinks write to {place}; only one can");
+        root.mistake(&format!("sink[{number}]"), reason);
     }
 }
 
-fn twin(names: impl Iterator<Item = String>) -> Option<String> {
+/// The first of them that has the name of one before it.
+fn twin(mut names: impl Iterator<Item = (usize, String)>) -> Option<(usize, String)> {
     let mut seen = HashSet::new();
-    names.into_iter().find(|name| !seen.insert(name.clone()))
+    names.find(|(_, name)| !seen.insert(name.clone()))
 }
 
 #[cfg(test)]

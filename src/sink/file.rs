@@ -47,7 +47,7 @@ impl SinkConfig for Config {
     }
 
     fn claim(&self) -> Option<String> {
-        Some(Self::claim(self))
+        Self::claim(self)
     }
 
     fn unfit_for_dead_letters(&self) -> Option<&'static str> {

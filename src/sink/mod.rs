@@ -224,8 +224,8 @@ impl Config {
             settings.mistake("queue_bytes", "must be more than nothing and at most 4GiB");
         }
         let Some(kind) = kind else {
-            // What its other keys mean, only the type can tell.
-            return (None, settings.into_mistakes());
+            // What its other keys mean, only the type can tell, unless they were meant to be one of these.
+            return (None, settings.finish_near());
         };
         let Some((type_name, parse)) = KINDS.iter().find(|(known, _)| *known == kind) else {
             settings.mistake("type", unknown("type of sink", &kind, KINDS));

@@ -150,12 +150,15 @@ fn a_configuration_that_would_lose_or_garble_everything_is_refused() {
         ),
         (
             format!("{HUB}{HUB}{SINK}"),
-            "two tables name the same event hub",
+            "daemon.toml:3: hub[1]: names the same event hub",
         ),
-        (format!("{HUB}{SINK}{SINK}"), "two sinks are named \"a\""),
+        (
+            format!("{HUB}{SINK}{SINK}"),
+            "daemon.toml:7: sink[1].name: two sinks are named \"a\"",
+        ),
         (
             format!("{HUB}{SINK}[[sink]]\nname = \"b\"\ntype = \"stdout\"\n"),
-            "two sinks write to standard output",
+            "daemon.toml:6: sink[1]: two sinks write to standard output",
         ),
         (
             format!("{HUB}{SINK}[[route]]\nsinks = []\n"),
@@ -168,6 +171,36 @@ fn a_configuration_that_would_lose_or_garble_everything_is_refused() {
     ] {
         let said = said(&toml, &[]);
         assert!(said.contains(expected), "{expected:?} is not in {said}");
+    }
+}
+
+#[test]
+fn a_mistake_brings_no_other_with_it() {
+    let files =
+        "[[sink]]\nname = \"a\"\ntype = \"file\"\n[[sink]]\nname = \"b\"\ntype = \"file\"\n";
+    let misspelt = "[[sink]]\nname = \"a\"\ntyp = \"webhook\"\nurl = \"http://h\"\n";
+    for (sinks, expected) in [
+        (
+            files,
+            [
+                "sink[0].directory: is missing",
+                "sink[1].directory: is missing",
+            ],
+        ),
+        (
+            misspelt,
+            [
+                "sink[0].type: is missing",
+                "sink[0].typ: unknown key; did you mean \"type\"?",
+            ],
+        ),
+    ] {
+        let said = said(&format!("{HUB}{sinks}"), &[]);
+        let lines: Vec<&str> = said.lines().skip(1).collect();
+        assert_eq!(lines.len(), expected.len(), "{said}");
+        for (line, expected) in lines.into_iter().zip(expected) {
+            assert!(line.contains(expected), "{expected:?} is not in {line}");
+        }
     }
 }
 

@@ -113,12 +113,10 @@ impl Config {
         (config, settings.finish())
     }
 
-    /// What no other sink may write to.
-    pub(super) fn claim(&self) -> String {
-        self.directory
-            .join(self.path.as_str())
-            .display()
-            .to_string()
+    /// What no other sink may write to; none where it is not known where that is.
+    pub(super) fn claim(&self) -> Option<String> {
+        let place = self.directory.join(self.path.as_str());
+        place.is_absolute().then(|| place.display().to_string())
     }
 }
 
@@ -201,7 +199,7 @@ mod tests {
     fn a_directory_is_enough() {
         let (config, mistakes) = read("directory = \"/var/log/events\"");
         assert_eq!(mistakes, [""; 0]);
-        assert_eq!(config.claim(), "/var/log/events/events.ndjson");
+        assert_eq!(config.claim().unwrap(), "/var/log/events/events.ndjson");
         assert_eq!(
             (config.mode, config.open_files.get(), config.fsync),
             (0o640, 64, Fsync::Always)
@@ -230,7 +228,7 @@ mod tests {
             "#,
         );
         assert_eq!(mistakes, [""; 0]);
-        assert_eq!(config.claim(), "/d/{table}.ndjson");
+        assert_eq!(config.claim().unwrap(), "/d/{table}.ndjson");
         assert_eq!(
             (config.body, config.mode, config.open_files.get()),
             (Body::Context, 0o600, 3)
