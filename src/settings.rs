@@ -170,6 +170,12 @@ impl Settings {
         }
     }
 
+    /// Says what is in force where `key` was absent and the variable `name` stands for it: one of another program's.
+    pub(crate) fn in_force_of(&self, key: &'static str, value: &impl Setting, name: &str) {
+        let source = Source::Variable(name.to_owned());
+        self.effective.note(key, value.shown(), source);
+    }
+
     /// Shows `text` as the value of a `key` that has a secret in it, where it is given: the same without that.
     pub(crate) fn mask(&self, key: &str, text: impl Into<String>) {
         self.effective.replace(key, Shown::Text(text.into()));

@@ -95,7 +95,10 @@ fn read_endpoint(
     }
     let (text, of) = match (given, variable(ENDPOINT)) {
         (Some(text), _) => (text, String::new()),
-        (None, Some(text)) => (text, format!("({ENDPOINT}) ")),
+        (None, Some(text)) => {
+            settings.in_force_of("endpoint", &text, ENDPOINT);
+            (text, format!("({ENDPOINT}) "))
+        }
         (None, None) => {
             let reason = format!(
                 "is missing; give the URL of a collector, such as \"http://localhost:4318\", here or in {ENDPOINT}"
@@ -136,7 +139,13 @@ fn read_headers(settings: &mut Settings, variable: &impl Fn(&str) -> Option<Stri
     let is_given = settings.has(key);
     let text = settings.secret("headers", "headers_file");
     let (text, of) = match text {
-        None if !is_given => (variable(HEADERS).map(Secret::new), format!("({HEADERS}) ")),
+        None if !is_given => {
+            let text = variable(HEADERS).map(Secret::new);
+            if let Some(text) = &text {
+                settings.in_force_of("headers", text, HEADERS);
+            }
+            (text, format!("({HEADERS}) "))
+        }
         text => (text, String::new()),
     };
     let headers = text.map(|text| parse_headers(&text)).transpose();
@@ -227,6 +236,19 @@ mod tests {
         let config = read(toml, &variables).unwrap().unwrap();
         assert_eq!(config.endpoint.as_str(), "https://here/otlp/");
         assert_eq!(config.headers.len(), 1);
+        let settings = Settings::of_toml("otlp", "");
+        let effective = settings.effective();
+        let variable = |name: &str| Some(variables.iter().find(|one| one.0 == name)?.1.to_owned());
+        let (config, _) = Config::read_with(Some(settings), variable);
+        assert!(config.is_some());
+        let shown = effective.to_string();
+        assert!(
+            shown.starts_with(
+                "endpoint = \"http://there:4318\"  # OTEL_EXPORTER_OTLP_ENDPOINT\n\
+                 headers = \"***\"  # OTEL_EXPORTER_OTLP_HEADERS\n"
+            ),
+            "{shown}"
+        );
         let (config, mistakes) = Config::read_with(None, |_| Some("http://there".to_owned()));
         assert!(config.is_none() && mistakes.is_empty());
     }
