@@ -101,7 +101,7 @@ impl ConnectionString {
     /// # Errors
     /// What is wrong with the namespace.
     pub fn of_identity(namespace: &str, identity: Identity) -> Result<Self, &'static str> {
-        let (host, port) = split_endpoint(namespace.trim())?;
+        let (host, port) = split_endpoint(without_scheme(namespace.trim())?)?;
         let credential = Credential::Entra(identity);
         Ok(Self {
             namespace: host.to_owned(),
@@ -245,8 +245,9 @@ impl FromStr for ConnectionString {
             .emulator
             .is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let endpoint = required("Endpoint", parts.endpoint)?;
-        let (host, port) =
-            split_endpoint(endpoint).map_err(|reason| ConnectionStringError::Invalid {
+        let (host, port) = without_scheme(endpoint)
+            .and_then(split_endpoint)
+            .map_err(|reason| ConnectionStringError::Invalid {
                 part: "Endpoint",
                 reason,
             })?;
@@ -352,6 +353,20 @@ fn required<'a>(
         .ok_or(ConnectionStringError::Missing(part))
 }
 
+/// What an address of a namespace may begin with: as Azure writes it, and as the SDKs do.
+const SCHEMES: [&str; 4] = ["sb", "amqps", "amqp", "https"];
+
+/// What comes behind the scheme, where there is one.
+fn without_scheme(endpoint: &str) -> Result<&str, &'static str> {
+    let Some((scheme, rest)) = endpoint.split_once("://") else {
+        return Ok(endpoint);
+    };
+    let is_known = SCHEMES
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    is_known.then_some(rest).ok_or("must begin with sb://")
+}
+
 /// Host and port of `[scheme://]host[:port][/]`, the host an IPv6 address in brackets or without.
 pub(super) fn split_endpoint(endpoint: &str) -> Result<(&str, Option<u16>), &'static str> {
     let authority = endpoint
@@ -432,6 +447,8 @@ mod tests {
                 "ns.servicebus.windows.net",
                 443,
             ),
+            ("SB://h", "h", 5671),
+            ("https://h:443/", "h", 443),
             ("sb://127.0.0.1:5673", "127.0.0.1", 5673),
             ("sb://[::1]:5673/", "::1", 5673),
             ("sb://[::1]", "::1", 5671),
@@ -533,6 +550,10 @@ mod tests {
         check_error(
             "Endpoint=sb://h/",
             "the connection string lacks SharedAccessKeyName and SharedAccessKey (or SharedAccessSignature)",
+        );
+        check_error(
+            &format!("Endpoint=xb://h/;{KEY}"),
+            "Endpoint in the connection string must begin with sb://",
         );
         check_error(
             "Endpoint=sb://h/;SharedAccessKey=k",
