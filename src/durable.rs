@@ -116,6 +116,11 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<bool> {
     let is_new = match DirBuilder::new().mode(DIRECTORY).create(path) {
         Ok(()) => true,
         Err(_) if path.is_dir() => false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = directory_of(path).display();
+            let reason = format!("{error}; make the directory {above} first");
+            return Err(io::Error::new(error.kind(), reason));
+        }
         Err(error) => return Err(error),
     };
     if is_new {
@@ -252,7 +257,9 @@ mod tests {
         assert!(create_directory(&path).unwrap());
         assert!(!create_directory(&path).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, DIRECTORY);
-        create_directory(&path.join("b/c")).unwrap_err();
+        let error = create_directory(&path.join("b/c")).unwrap_err().to_string();
+        let expected = format!("; make the directory {} first", path.join("b").display());
+        assert!(error.ends_with(&expected), "{error}");
         fs::write(path.join("file"), "").unwrap();
         create_directory(&path.join("file")).unwrap_err();
     }

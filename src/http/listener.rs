@@ -81,7 +81,11 @@ pub(crate) async fn listen(config: &Config) -> io::Result<Option<Listener>> {
             tracing::warn!(%address, %error, "no http listener: set listen in [http] to another address, or to \"none\"");
             Ok(None)
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            let reason =
+                format!("{error}; set listen in [http] to another address, or to \"none\"");
+            Err(io::Error::new(error.kind(), reason))
+        }
     }
 }
 

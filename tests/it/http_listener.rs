@@ -251,6 +251,8 @@ fn a_port_that_is_taken_is_told_to_whoever_asked_for_it() {
         75,
         &format!("cannot run: cannot listen for HTTP at {address}: Address already in use"),
     );
+    let advice = "; set listen in [http] to another address, or to \"none\"";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
 }
 
 #[test]
