@@ -41,6 +41,46 @@ pub(super) enum Exit {
     Config = 78,
 }
 
+/// Every exit code with what it says, as the README has it too.
+pub(super) const CODES: [(Exit, &str); 12] = [
+    (
+        Exit::Fine,
+        "done, or stopped as asked, also where the grace period of `run` was too short for all that it had; a reader that closed the pipe of a command has seen enough",
+    ),
+    (
+        Exit::Unhealthy,
+        "of `health`: the daemon is not healthy, or does not answer",
+    ),
+    (
+        Exit::Usage,
+        "the command line or the connection string is wrong",
+    ),
+    (
+        Exit::Data,
+        "some body could not be decoded; a checkpoint is damaged; `redrive` and `replay`: something was refused",
+    ),
+    (
+        Exit::NoInput,
+        "a file could not be read, or an argument of `decode` names none",
+    ),
+    (
+        Exit::Unavailable,
+        "the hub, group or partition does not exist, cannot be reached, or refuses to be read; of `status`: the daemon does not answer",
+    ),
+    (Exit::Software, "a fault of this program"),
+    (Exit::System, "the system refused something"),
+    (
+        Exit::InputOutput,
+        "output could not be written; of `run`, also: whoever read it has closed the pipe",
+    ),
+    (
+        Exit::TryAgain,
+        "before everything was delivered, a second signal ended `run`, or the first one `replay` or `redrive`; the checkpoints, or the address for HTTP, are in use by another process",
+    ),
+    (Exit::NoPermission, "the key or token was refused"),
+    (Exit::Config, "the configuration is wrong"),
+];
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -131,5 +171,21 @@ impl fmt::Display for Failure {
         f.write_str(&self.text)?;
         let mut mistakes = self.mistakes.iter();
         mistakes.try_for_each(|mistake| write!(f, "\n{mistake}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_same_exit_codes() {
+        let (_, section) = include_str!("../../README.md")
+            .split_once("\n## Exit codes\n")
+            .unwrap();
+        let listed = section.lines().take_while(|line| !line.starts_with('#'));
+        let listed: Vec<&str> = listed.filter(|line| line.starts_with("| ")).collect();
+        let lines = CODES.map(|(exit, text)| format!("| {} | {text} |", exit as u8));
+        assert_eq!(listed[1..], lines);
     }
 }

@@ -36,6 +36,35 @@ fn every_command_has_a_page_and_the_first_names_them_all() {
         assert!(first.contains(&named), "{named} is not in {first}");
     }
     assert!(first.contains("DATAVERSE_LISTENER_LOG"), "{first}");
+    let headings = |page: &str| {
+        let headings = page.lines().filter_map(|line| line.strip_prefix(".SH "));
+        headings
+            .map(|heading| heading.trim_matches('"').to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (name, expected) in [
+        ("dataverse-listener.1", &["EXIT STATUS", "FILES"][..]),
+        (
+            "dataverse-listener-run.1",
+            &["ENVIRONMENT", "EXIT STATUS", "SIGNALS", "FILES"],
+        ),
+        ("dataverse-listener-schema.1", &["EXIT STATUS"]),
+    ] {
+        let found = headings(&read(name));
+        let known = [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "SUBCOMMANDS",
+            "VERSION",
+        ];
+        let own: Vec<&String> = found
+            .iter()
+            .filter(|one| !known.contains(&one.as_str()))
+            .collect();
+        assert_eq!(own, expected, "{name}: {found:?}");
+    }
     let printed = Program::start(&mut command(["man"])).wait();
     assert_eq!(printed.stdout, first.lines().collect::<Vec<_>>());
 }
