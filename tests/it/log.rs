@@ -245,4 +245,9 @@ fn lines_for_people_are_text_whatever_the_file_says() {
     assert!(log.lines().all(|line| !line.starts_with('{')), "{log}");
     let ended = Program::start(&mut command(["schema", "context", "--log-format", "xml"])).wait();
     assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+    let mut wrong = command(["schema", "context"]);
+    let ended = Program::start(wrong.env("DATAVERSE_LISTENER_LOG", "inof")).wait();
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.stderr);
+    let expected = "cannot log as --log or DATAVERSE_LISTENER_LOG says: that is no log level";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }

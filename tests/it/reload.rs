@@ -475,6 +475,17 @@ fn dead_letters_go_where_the_new_configuration_says_and_are_counted_on() {
 }
 
 #[test]
+fn a_log_table_that_the_command_line_outweighs_is_not_told_as_applied() {
+    let sink = file_sink("a", "");
+    let world = World::new(1, &sink);
+    let mut program = daemon(&world.file, &[("DATAVERSE_LISTENER_LOG", "info")]);
+    program.says("listening");
+    world.write(&(sink + "[log]\nlevel = \"warn\"\n"));
+    reload(&mut program, "configuration unchanged");
+    stop(program);
+}
+
+#[test]
 fn the_configuration_is_read_again_before_there_is_a_hub_and_not_at_the_end() {
     let mut world = World::new(1, &file_sink("a", ""));
     world.hub.simulate(["--count", "5"]);
