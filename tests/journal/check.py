@@ -73,9 +73,7 @@ class World:
             f'engine = "{engine}"\n'
             '[[sink]]\nname = "console"\ntype = "stdout"\n'
         )
-        command = ["unshare", *WAY, "sh", "-c", INSIDE, "sh", str(self.journal), stream]
-        command += [PROGRAM, "run", "--config", str(self.configuration)]
-        daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        daemon = subprocess.Popen(self.command(stream), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         simulate = [PROGRAM, "simulate", "--count", "5"]
         subprocess.run(simulate, env={**os.environ, "EVENTHUB_CONNECTION_STRING": self.string}, check=True, stderr=subprocess.DEVNULL)
         for _ in range(5):
@@ -90,6 +88,17 @@ class World:
             self.receive()
         self.receive()
         return daemon.wait(), daemon.stderr.read().decode()
+
+    def command(self, stream):
+        command = ["unshare", *WAY, "sh", "-c", INSIDE, "sh", str(self.journal), stream]
+        return command + [PROGRAM, "run", "--config", str(self.configuration)]
+
+    def refuse(self):
+        """Starts a daemon whose configuration is wrong."""
+        self.configuration.write_text('[[sink]]\nname = "console"\ntype = "stdoot"\n')
+        ended = subprocess.run(self.command("named"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE)
+        self.receive()
+        return ended.returncode, ended.stderr.decode()
 
     def receive(self):
         while self.socket:
@@ -127,6 +136,21 @@ def of_the_journal(code, said, datagrams):
     check("and the name of the program", stopped.get("SYSLOG_IDENTIFIER") == "dataverse-listener", stopped)
 
 
+def of_a_wrong_configuration():
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(folder, has_journal=True)
+        try:
+            code, said = world.refuse()
+        finally:
+            world.end()
+    entries = [fields(datagram) for datagram in world.entries]
+    check("it ends with the exit code for it, and says nothing on standard error", code == 78 and said == "", said)
+    told = [entry for entry in entries if "unknown type of sink" in entry["MESSAGE"]]
+    check("the journal has the mistake", len(told) == 1, entries)
+    check("every mistake is an error", {entry["PRIORITY"] for entry in entries} == {"3"}, entries)
+    check("with the exit code", {entry.get("F_EXIT_CODE") for entry in entries} == {"78"}, entries)
+
+
 def of_a_journal_that_is_closely_kept(code, said, datagrams):
     check("it ends well", code == 0, said)
     traces = [datagram for datagram in datagrams if b"event received" in datagram]
@@ -152,6 +176,8 @@ print("the journal is there, and standard error is its")
 scene(True, "named", "info", "auto", of_the_journal)
 print("the journal is there and asked for")
 scene(True, "none", "info", "journald", of_the_journal)
+print("the configuration is wrong")
+of_a_wrong_configuration()
 print("the journal at the level trace")
 for engine in ["own", "fe2o3"]:
     scene(True, "named", "trace", "auto", of_a_journal_that_is_closely_kept, engine)
