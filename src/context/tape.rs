@@ -207,8 +207,8 @@ impl Writer {
     /// With room for what a body of so many bytes holds as a rule; it grows where that is not enough.
     pub(crate) fn new(body: usize, most_values: usize, most_bytes: usize) -> Self {
         Self {
-            nodes: Nodes(Vec::with_capacity(8 + body / 60)),
-            texts: Vec::with_capacity(body / 3),
+            nodes: Nodes(Vec::with_capacity(8 + body / 36)),
+            texts: Vec::with_capacity(body / 4),
             bytes: Vec::new(),
             types: Vec::new(),
             is_torn: false,
