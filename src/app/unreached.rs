@@ -2,55 +2,40 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::causes::Causes;
 use crate::receiver::ReceiverError;
-
-/// The same is told no more often.
-const EVERY: Duration = Duration::from_secs(60);
+use crate::sink::Told;
 
 /// The attempts to reach one hub since the first.
 #[derive(Debug, Default)]
 pub(super) struct Unreached {
     attempts: u32,
-    /// What was told last, and when.
-    told: Option<(String, Instant)>,
+    /// Why the last one failed, and when that was told.
+    reason: String,
+    told: Told,
 }
 
 impl Unreached {
     /// One more attempt has failed, and the next comes after `retry_in`.
     pub(super) fn tell(&mut self, event_hub: &str, error: &ReceiverError, retry_in: Duration) {
         let reason = Causes(error).to_string();
-        if self.is_time(&reason) {
-            let attempts = self.attempts;
-            tracing::warn!(
-                event_hub,
-                error = %reason,
-                ?retry_in,
-                attempts,
-                "event hub not reached"
-            );
+        let is_time = self.is_time(&reason);
+        let attempts = self.attempts;
+        if is_time {
+            tracing::warn!(event_hub, error = %reason, ?retry_in, attempts, "event hub not reached");
         } else {
-            tracing::debug!(
-                event_hub,
-                error = %reason,
-                ?retry_in,
-                "event hub not reached"
-            );
+            tracing::debug!(event_hub, error = %reason, ?retry_in, attempts, "event hub not reached");
         }
     }
 
     /// Counts an attempt that failed for this reason. True where it is to be told.
     fn is_time(&mut self, reason: &str) -> bool {
         self.attempts += 1;
-        let now = Instant::now();
-        let told = self.told.as_ref();
-        let is_known = told.is_some_and(|(told, at)| told == reason && now - *at < EVERY);
-        if !is_known {
-            self.told = Some((reason.to_owned(), now));
+        if self.reason != reason {
+            reason.clone_into(&mut self.reason);
+            self.told = Told::default();
         }
-        !is_known
+        self.told.is_time()
     }
 }
 
