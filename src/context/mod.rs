@@ -107,7 +107,7 @@ pub use document::{Document, Note, SCHEMA, WireFormat};
 pub use entity::{Entity, EntityReference, Target};
 pub(crate) use number::is_number;
 pub use number::{Number, NumberKind};
-pub(crate) use tape::{Full, Name, Names, Slot, Span, Tape, TypeAt, Writer};
+pub(crate) use tape::{Expected, Full, Name, Names, Slot, Span, Tape, TypeAt, Writer};
 pub use value::{Array, Bag, Object, TypeName, Value};
 
 /// The context of one operation (`RemoteExecutionContext`).

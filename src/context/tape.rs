@@ -184,6 +184,15 @@ pub(crate) enum Full {
     Bytes,
 }
 
+/// How much a body holds as a rule.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    /// Values.
+    pub(crate) values: usize,
+    /// Bytes of text.
+    pub(crate) texts: usize,
+}
+
 /// Writes a tape, within its limits.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -204,11 +213,11 @@ impl Writer {
     /// The most bytes that a tape can hold: no place lies further than 32 bits can tell.
     pub(crate) const MOST_BYTES: usize = 1 << 30;
 
-    /// With room for what a body of so many bytes holds as a rule; it grows where that is not enough.
-    pub(crate) fn new(body: usize, most_values: usize, most_bytes: usize) -> Self {
+    /// With room for what is expected; it grows where that is not enough.
+    pub(crate) fn new(expected: Expected, most_values: usize, most_bytes: usize) -> Self {
         Self {
-            nodes: Nodes(Vec::with_capacity(8 + body / 36)),
-            texts: Vec::with_capacity(body / 4),
+            nodes: Nodes(Vec::with_capacity(expected.values)),
+            texts: Vec::with_capacity(expected.texts),
             bytes: Vec::new(),
             types: Vec::new(),
             is_torn: false,

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::contract::{CONTEXT, Contract};
 use super::{Decoder, Dictionary, Limits};
-use crate::context::{ExecutionContext, Name, Names, Note, Slot, Span, Tape, TypeAt, Writer};
+use crate::context::{
+    ExecutionContext, Expected, Name, Names, Note, Slot, Span, Tape, TypeAt, Writer,
+};
 
 /// How many notes are kept: a body of repeated keys must not grow without end.
 pub(super) const MAX_NOTES: usize = 20;
@@ -49,11 +51,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// For a body of so many bytes.
-    pub(super) fn new(body: usize, decoder: &Decoder) -> Self {
+    /// For a body that holds about so much.
+    pub(super) fn new(expected: Expected, decoder: &Decoder) -> Self {
         let limits = decoder.limits;
         Self {
-            values: Writer::new(body, limits.attributes.saturating_add(1), limits.expansion),
+            values: Writer::new(
+                expected,
+                limits.attributes.saturating_add(1),
+                limits.expansion,
+            ),
             notes: Notes::default(),
             limits,
             dictionary: decoder.dictionary.clone(),

@@ -55,7 +55,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::context::ExecutionContext;
+    use crate::context::{ExecutionContext, Expected};
     use crate::decoder::Decoder;
 
     #[test]
@@ -72,11 +72,11 @@ mod tests {
                 if path.extension().is_none_or(|extension| extension != "xml") {
                     continue;
                 }
-                let mut plain = Draft::new(text.len(), &Decoder::default());
+                let mut plain = Draft::new(Expected::default(), &Decoder::default());
                 if elements::read(plain::Plain::new(&text), &mut plain).is_err() {
                     continue;
                 }
-                let mut general = Draft::new(text.len(), &Decoder::default());
+                let mut general = Draft::new(Expected::default(), &Decoder::default());
                 elements::read(general::Xml::new(&text), &mut general).unwrap();
                 let (plain, general) = (plain.finish().unwrap(), general.finish().unwrap());
                 assert_eq!(plain.1, general.1, "{}", path.display());
