@@ -20,21 +20,21 @@ pub(super) fn read(text: &[u8], shape: Shape, draft: &mut Draft) -> Slot {
             values.lowercase(span);
             Slot::Guid(span)
         }),
-        Shape::Bool => boolean(trimmed(text)).map(Slot::Bool),
+        Shape::Bool => boolean(text.trim_ascii()).map(Slot::Bool),
         Shape::Number(kind) => {
-            let text = trimmed(text);
+            let text = text.trim_ascii();
             is_of_kind(text, kind).then(|| Slot::Number(kind, values.text(text)))
         }
         Shape::DateTime => {
-            let text = trimmed(text);
+            let text = text.trim_ascii();
             is_date_time(text).then(|| Slot::DateTime(values.text(text)))
         }
         Shape::Created => {
-            let date = date::created_from_text(trimmed(text));
+            let date = date::created_from_text(text.trim_ascii());
             date.map(|date| Slot::DateTime(values.text(date.as_bytes())))
         }
         Shape::Bytes => bytes(text, draft).map(Slot::Bytes),
-        Shape::Char => character(trimmed(text)).map(|character| {
+        Shape::Char => character(text.trim_ascii()).map(|character| {
             let mut text = [0; 4];
             Slot::String(values.text(character.encode_utf8(&mut text).as_bytes()))
         }),
@@ -44,10 +44,6 @@ pub(super) fn read(text: &[u8], shape: Shape, draft: &mut Draft) -> Slot {
         unlike(shape, &mut draft.notes);
         Slot::String(draft.values.text(text))
     })
-}
-
-fn trimmed(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
 }
 
 /// True for the text of a guid.

@@ -84,8 +84,10 @@ impl<'a> Recent<'a> {
         };
         match usize::from(self.places[key]) {
             0 => {
-                // Few bodies have more.
-                self.told.reserve(if self.told.is_empty() { 16 } else { 1 });
+                if self.told.is_empty() {
+                    // Few bodies have more.
+                    self.told.reserve(16);
+                }
                 self.told.push(told);
                 // There are never more than places.
                 self.places[key] = u8::try_from(self.told.len()).unwrap_or(0);

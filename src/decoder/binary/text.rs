@@ -122,21 +122,43 @@ fn length(cursor: &mut Cursor<'_>, kind: u8, first: u8) -> Result<usize, Fault> 
 /// A whole number as text: nearly all numbers are such.
 fn made<'a>(number: impl Into<i128>) -> Text<'a> {
     let number: i128 = number.into();
-    let mut digits = [0; 24];
-    let mut first = digits.len();
-    let mut rest = u64::try_from(number.unsigned_abs()).unwrap_or(u64::MAX);
-    while first > 1 && (rest > 0 || first == digits.len()) {
+    Text::Made(written(number < 0, number.unsigned_abs(), 0))
+}
+
+/// A number in decimal digits, of which so many are behind its point.
+fn written(is_negative: bool, mut rest: u128, scale: usize) -> SmolStr {
+    // A sign, a point, the 39 digits of the largest number, and a zero before the point.
+    let mut text = [0; 42];
+    let mut first = text.len();
+    let mut put = |byte| {
         first -= 1;
-        digits[first] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
+        text[first] = byte;
+    };
+    let mut count = 0;
+    while count <= scale || rest > 0 {
+        if count == scale && scale > 0 {
+            put(b'.');
+        }
+        // Nearly all fit 64 bits, which are divided much faster.
+        let digit = match u64::try_from(rest) {
+            Ok(small) => {
+                rest = u128::from(small / 10);
+                small % 10
+            }
+            Err(_) => {
+                let digit = rest % 10;
+                rest /= 10;
+                digit as u64
+            }
+        };
+        put(b'0' + digit as u8);
+        count += 1;
     }
-    if number < 0 {
-        first -= 1;
-        digits[first] = b'-';
+    if is_negative {
+        put(b'-');
     }
     // Digits are text.
-    let text = str::from_utf8(&digits[first..]).unwrap_or_default();
-    Text::Made(SmolStr::new(text))
+    SmolStr::new(str::from_utf8(&text[first..]).unwrap_or_default())
 }
 
 fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<'a>, Fault> {
@@ -252,41 +274,8 @@ fn decimal(cursor: &mut Cursor<'_>) -> Result<SmolStr, Fault> {
     if scale > 28 || !matches!(sign, 0 | 0x80) {
         return Err(cursor.fault("a decimal with a scale or a sign that it cannot have"));
     }
-    let scale = usize::from(scale);
-    // A sign, a point, 29 digits, and a zero before the point.
-    let mut text = [0; 40];
-    let mut first = text.len();
-    let mut put = |byte| {
-        first -= 1;
-        text[first] = byte;
-    };
-    let mut rest = u128::from(high) << 64 | u128::from(low);
-    let mut count = 0;
-    while count <= scale || rest > 0 {
-        if count == scale && scale > 0 {
-            put(b'.');
-        }
-        // Nearly all fit 64 bits, which are divided much faster.
-        let digit = match u64::try_from(rest) {
-            Ok(small) => {
-                rest = u128::from(small / 10);
-                small % 10
-            }
-            Err(_) => {
-                let digit = rest % 10;
-                rest /= 10;
-                digit as u64
-            }
-        };
-        put(b'0' + digit as u8);
-        count += 1;
-    }
-    if sign != 0 {
-        put(b'-');
-    }
-    Ok(SmolStr::new(
-        str::from_utf8(&text[first..]).unwrap_or_default(),
-    ))
+    let digits = u128::from(high) << 64 | u128::from(low);
+    Ok(written(sign != 0, digits, scale.into()))
 }
 
 /// The text of a UUID, of which the first three parts come with their low bytes first.
