@@ -96,6 +96,7 @@ mod change;
 mod date;
 mod document;
 mod entity;
+mod names;
 mod number;
 mod tape;
 mod value;
@@ -105,9 +106,10 @@ pub use date::DateTime;
 pub(crate) use date::is_date_time;
 pub use document::{Document, Note, SCHEMA, WireFormat};
 pub use entity::{Entity, EntityReference, Target};
+pub(crate) use names::Names;
 pub(crate) use number::is_number;
 pub use number::{Number, NumberKind};
-pub(crate) use tape::{Expected, Full, Name, Names, Slot, Span, Tape, TypeAt, Writer};
+pub(crate) use tape::{Expected, Full, Name, Slot, Span, Tape, TypeAt, Writer};
 pub use value::{Array, Bag, Object, TypeName, Value};
 
 /// The context of one operation (`RemoteExecutionContext`).

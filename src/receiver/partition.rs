@@ -11,17 +11,19 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::continuity::{Continuity, Step};
 use super::credit::Credit;
-use super::engines::{Connection, Link};
+use super::engines::Link;
 use super::error::{ReceiverError, Retry};
 use super::lost::LostPosition;
+use super::opening::{Opened, Opening};
 use super::position::StartPosition;
 use super::reading::RuntimeMetric;
-use super::resume::{By, Place, Resume};
-use super::seam::{Failure, Head, Selector};
+use super::resume::{By, Resume};
+use super::seam::{Failure, Head};
+use super::telling::Telling;
 use super::watch::{Verdict, Watch};
 use super::{Config, EventHub, LastEvent, describe_partition};
 use crate::backoff::Backoff;
-use crate::budget::{Budget, Share};
+use crate::budget::Share;
 use crate::causes::Causes;
 use crate::event::{Event, PartitionId, Position, SequenceNumber};
 use crate::standing::{LastEnqueued, LossKind, Mark, Standing};
@@ -29,8 +31,6 @@ use crate::standing::{LastEnqueued, LossKind, Mark, Standing};
 /// The first delay before a lost partition is looked for again, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// A trouble that goes on is told so often.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A link that lasts this long has worked, even if no event came.
 const WORKED: Duration = Duration::from_secs(10);
 
@@ -54,10 +54,8 @@ pub struct Receiver {
     worked: bool,
     /// True when the last message could not be read, and none has been since.
     malformed: bool,
-    /// The last trouble told, so that it is not told again and again.
-    told: Option<Told>,
-    /// How often a link was attached since one has worked: the first is told.
-    attached: u32,
+    /// What the log was told of its losses.
+    telling: Telling,
     watch: Watch,
     /// The last event that the service had when it was first asked.
     first_asked: Option<SequenceNumber>,
@@ -66,18 +64,6 @@ pub struct Receiver {
     /// True once another reader took the partition over: it must be gone before we claim it again, or two daemons
     /// would take it from each other for ever.
     is_outranked: bool,
-}
-
-/// A trouble that was told.
-struct Told {
-    reason: String,
-    at: Instant,
-    /// When it began.
-    since: Instant,
-    /// How often it came since.
-    again: u32,
-    /// True once it was told that it is over.
-    is_over: bool,
 }
 
 /// What there is to wait for.
@@ -100,13 +86,6 @@ struct Asked {
     last: Result<Option<LastEvent>, Failure>,
 }
 
-/// What came of an attempt to open a link.
-struct Opened {
-    /// What the end of the partition meant, where it was asked for.
-    pinned: Option<Selector>,
-    link: Result<Link, Failure>,
-}
-
 impl Receiver {
     pub(super) fn new(hub: &EventHub, partition: PartitionId, start: StartPosition) -> Self {
         let config = &hub.config;
@@ -127,8 +106,7 @@ impl Receiver {
             backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
             worked: false,
             malformed: false,
-            told: None,
-            attached: 0,
+            telling: Telling::default(),
             watch: Watch::default(),
             first_asked: None,
             is_elsewhere: false,
@@ -310,31 +288,17 @@ impl Receiver {
     }
 
     fn open(&mut self) -> Pin<Box<dyn Future<Output = Opened> + Send>> {
-        let config = Arc::clone(&self.config);
-        let partition = self.partition.clone();
         let now = OffsetDateTime::now_utc();
         self.standing.connecting(now);
-        let place = self.resume.place(now);
-        let credit = self.credit.renewed();
-        let share = Arc::clone(&self.share);
-        let is_outranked = self.is_outranked;
-        Box::pin(async move {
-            let mut pinned = None;
-            if is_outranked && let Err(failure) = look(&config, &partition).await {
-                return Opened {
-                    pinned,
-                    link: Err(failure),
-                };
-            }
-            let connection = Connection::open_authorized(&config, &share).await;
-            let link = match connection {
-                Ok(connection) => {
-                    attach(connection, &config, &partition, place, credit, &mut pinned).await
-                }
-                Err(failure) => Err(failure),
-            };
-            Opened { pinned, link }
-        })
+        let opening = Opening {
+            config: Arc::clone(&self.config),
+            partition: self.partition.clone(),
+            place: self.resume.place(now),
+            credit: self.credit.renewed(),
+            share: Arc::clone(&self.share),
+            is_outranked: self.is_outranked,
+        };
+        Box::pin(opening.run())
     }
 
     fn opened(&mut self, opened: Opened) -> Result<(), ReceiverError> {
@@ -362,17 +326,7 @@ impl Receiver {
             link,
             since: Instant::now(),
         };
-        let after = self.resume.last().map(|number| number.0);
-        self.attached = self.attached.saturating_add(1);
-        if let Some(told) = self.told.as_mut().filter(|told| !told.is_over) {
-            told.is_over = true;
-            let (failures, lost_for) = (told.again + 1, told.since.elapsed());
-            tracing::info!(partition = %self.partition, after, failures, ?lost_for, "partition attached again");
-        } else if self.attached == 1 {
-            tracing::info!(partition = %self.partition, after, "partition attached");
-        } else {
-            tracing::debug!(partition = %self.partition, after, "partition attached");
-        }
+        self.telling.attached(&self.partition, self.resume.last());
     }
 
     /// True when an event is the next one, and is taken therefore.
@@ -402,8 +356,9 @@ impl Receiver {
             enqueued_time: event.enqueued_time,
         };
         self.standing.received(mark, last_enqueued);
-        if self.told.is_some() {
-            self.tell_backlog();
+        if self.telling.is_of_trouble() {
+            self.telling
+                .read_again(&self.partition, self.standing.to_come());
         }
         self.has_worked();
         self.malformed = false;
@@ -424,16 +379,6 @@ impl Receiver {
         let metric = link.metric()?;
         let is_new = self.metric.replace(metric) != Some(metric);
         is_new.then(|| metric.last_enqueued())
-    }
-
-    /// The first event after a loss that was told says what has piled up meanwhile; where nothing has, that the link
-    /// is attached again was all there is to say.
-    #[cold]
-    fn tell_backlog(&self) {
-        let behind = self.standing.to_come();
-        if let Some(behind) = behind.filter(|behind| *behind > 0) {
-            tracing::info!(partition = %self.partition, behind, "partition read again");
-        }
     }
 
     /// Why the event with this number, which is not simply the next one, is not taken, and another link is needed;
@@ -519,8 +464,7 @@ impl Receiver {
 
     fn has_worked(&mut self) {
         self.worked = true;
-        self.attached = 0;
-        self.told = None;
+        self.telling.worked();
         self.backoff.reset();
     }
 
@@ -597,28 +541,7 @@ impl Receiver {
         let reason = Causes(error).to_string();
         self.standing
             .waits(error.kind(), &reason, OffsetDateTime::now_utc());
-        let partition = &self.partition;
-        if let Some(told) = self.told.as_mut().filter(|told| told.reason == reason) {
-            told.again += 1;
-            if told.at.elapsed() < TELL_EVERY {
-                tracing::debug!(%partition, "partition lost again: {reason}; reconnecting in {delay:.1?}");
-                return;
-            }
-            told.at = Instant::now();
-            let again = told.again;
-            tracing::warn!(%partition, again, "partition still lost: {reason}; reconnecting in {delay:.1?}");
-            return;
-        }
-        tracing::warn!(%partition, "partition lost: {reason}; reconnecting in {delay:.1?}");
-        let before = self.told.take().filter(|told| !told.is_over);
-        let since = before.map_or_else(Instant::now, |told| told.since);
-        self.told = Some(Told {
-            reason,
-            at: Instant::now(),
-            since,
-            again: 0,
-            is_over: false,
-        });
+        self.telling.lost(&self.partition, reason, delay);
     }
 }
 
@@ -630,44 +553,4 @@ impl fmt::Debug for Receiver {
             .field("resume", resume)
             .finish_non_exhaustive()
     }
-}
-
-/// Fails while a reader with an owner level holds the partition: whoever has none is refused then, and shuts out
-/// nobody.
-pub(super) async fn look(config: &Config, partition: &PartitionId) -> Result<(), Failure> {
-    let config = Config {
-        owner_level: None,
-        ..config.clone()
-    };
-    let connection = Connection::open_to_ask(&config).await?;
-    // Room for nothing is room for one event.
-    let nothing = Share::new(&Budget::new(0), 0);
-    let (anywhere, credit) = (Selector::earliest(), Credit::new(1, nothing));
-    let link = connection
-        .attach(&config, partition, &anywhere, credit)
-        .await?;
-    link.close().await;
-    Ok(())
-}
-
-async fn attach(
-    mut connection: Connection,
-    config: &Config,
-    partition: &PartitionId,
-    place: Place,
-    credit: Credit,
-    pinned: &mut Option<Selector>,
-) -> Result<Link, Failure> {
-    let selector = match place {
-        Place::At(selector) => selector,
-        Place::End => {
-            let last = connection
-                .last_enqueued(&config.event_hub, partition)
-                .await?;
-            pinned.insert(Selector::after_last(last)).clone()
-        }
-    };
-    connection
-        .attach(config, partition, &selector, credit)
-        .await
 }

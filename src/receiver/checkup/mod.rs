@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::claim::{TOKEN_AGE, TOKEN_LIFE};
 use super::engines::Connection;
 use super::error::ReceiverError;
-use super::partition::look;
+use super::opening::look;
 use super::seam::Failure;
 use super::trail::{Step, Trail};
 use super::{
