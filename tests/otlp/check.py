@@ -1,6 +1,6 @@
 """Checks of tests/otlp/run: what oteltap has received, as it prints it, and the events that the daemon has written.
 
-    check.py RECEIVED EVENTS COUNT
+    check.py NAME RECEIVED EVENTS COUNT
 """
 
 import base64
@@ -15,17 +15,17 @@ def check(what, is_so, why=""):
     global passed, failed
     if is_so:
         passed += 1
-        print(f"ok {what}")
+        print(f"ok {name}: {what}")
     else:
         failed += 1
-        print(f"FAIL {what}: {why}")
+        print(f"FAIL {name}: {what}: {why}")
 
 
 def attributes(one):
     return {a["key"]: next(iter(a.get("value", {"": None}).values())) for a in one.get("attributes", [])}
 
 
-received, folder, count = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+name, received, folder, count = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), int(sys.argv[4])
 documents = []
 decoder = json.JSONDecoder()
 for line in open(received, encoding="utf-8"):
@@ -36,8 +36,8 @@ for line in open(received, encoding="utf-8"):
 def walk(node, key):
     """Every list under `key`, wherever it is."""
     if isinstance(node, dict):
-        for name, value in node.items():
-            if name == key:
+        for member, value in node.items():
+            if member == key:
                 yield from value
             yield from walk(value, key)
     elif isinstance(node, list):
@@ -103,5 +103,4 @@ check(
     },
     names,
 )
-print(f"{passed} passed, {failed} failed")
 sys.exit(failed > 0)
