@@ -172,15 +172,51 @@ impl<'a> ExecutionContext<'a> {
 
 impl Value<'_> {
     /// Whether a column that held this holds the other now. A reference is the row it points to: images
-    /// know that row's name, the target does not.
+    /// know that row's name, the target does not. A number is its value and a date its instant: the database gives
+    /// amounts other scales than they were sent with.
     pub fn is_same(&self, new: &Value<'_>) -> bool {
-        match (EntityReference::new(*self), EntityReference::new(*new)) {
-            (Some(old), Some(new)) if old.id().is_some() => {
-                (old.id(), old.logical_name()) == (new.id(), new.logical_name())
+        let are_same = |(old, new): (Value<'_>, Value<'_>)| old.is_same(&new);
+        match (self, new) {
+            (Self::Number(old), Value::Number(new)) => old.is_same(new),
+            (Self::DateTime(old), Value::DateTime(new)) => match (old.instant(), new.instant()) {
+                (Some(old), Some(new)) => old == new,
+                _ => old.as_str() == new.as_str(),
+            },
+            (Self::Array(old), Value::Array(new)) => {
+                old.len() == new.len() && old.iter().zip(new.iter()).all(are_same)
+            }
+            (Self::Bag(old), Value::Bag(new)) => {
+                old.len() == new.len() && are_named_alike(old.iter(), new.iter())
+            }
+            (Self::Object(old), Value::Object(new)) => {
+                match (
+                    EntityReference::new(*self),
+                    EntityReference::new(Value::Object(*new)),
+                ) {
+                    (Some(old), Some(new)) if old.id().is_some() => {
+                        (old.id(), old.logical_name()) == (new.id(), new.logical_name())
+                    }
+                    _ => {
+                        old.type_name() == new.type_name()
+                            && old.len() == new.len()
+                            && are_named_alike(old.iter(), new.iter())
+                    }
+                }
             }
             _ => *self == *new,
         }
     }
+}
+
+/// Whether the same names have the same values, in one order.
+fn are_named_alike<'a>(
+    old: impl Iterator<Item = (&'a str, Value<'a>)>,
+    mut new: impl Iterator<Item = (&'a str, Value<'a>)>,
+) -> bool {
+    old.into_iter().all(|(name, old)| {
+        let new = new.next();
+        new.is_some_and(|(other, new)| name == other && old.is_same(&new))
+    })
 }
 
 fn of_row<'a, I: Iterator<Item = (&'a str, Entity<'a>)>>(

@@ -71,6 +71,13 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// Whether both have the same value, whatever their scales and kinds: `1250`, `1250.00` and `1.25E+3`. `NaN` is
+    /// the same as itself.
+    pub fn is_same(&self, other: &Number<'_>) -> bool {
+        self.text == other.text
+            || matches!((parts(self.text), parts(other.text)), (Some(one), Some(other)) if one == other)
+    }
+
     /// False for `NaN`, `INF` and `-INF`, which JSON has no number for.
     pub fn is_finite(&self) -> bool {
         !is_special(self.text.as_bytes())
@@ -95,6 +102,29 @@ pub enum NumberKind {
 /// True for the text of a number: what JSON allows, or `NaN`, `INF`, `-INF`.
 pub(crate) fn is_number(text: &[u8]) -> bool {
     is_json_number(text) || is_special(text)
+}
+
+/// A number as its sign, its digits from the first to the last that is no zero, and the power of ten of the last of
+/// them; `None` of what is none, or has too large an exponent.
+fn parts(text: &str) -> Option<(bool, String, i64)> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = format!("{whole}{fraction}");
+    let kept = digits.trim_end_matches('0');
+    if kept.is_empty() {
+        return Some((false, String::new(), 0));
+    }
+    if !kept.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
+    let power = i64::from(exponent) + zeros - i64::try_from(fraction.len()).ok()?;
+    let is_negative = unsigned.len() < mantissa.len();
+    Some((is_negative, kept.trim_start_matches('0').to_owned(), power))
 }
 
 fn is_special(text: &[u8]) -> bool {
@@ -130,6 +160,43 @@ fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_one_value_are_the_same_however_they_are_written() {
+        let number = |text| Number::new(text, NumberKind::Unknown).unwrap();
+        for (one, other, expected) in [
+            ("1250", "1250.00", true),
+            ("1250.0000000000", "1.25E+3", true),
+            ("-0.50", "-5e-1", true),
+            ("0", "-0.000", true),
+            ("0E+5", "0.0", true),
+            ("100", "1E+2", true),
+            ("0.001", "1E-3", true),
+            ("NaN", "NaN", true),
+            ("1E+99999999999", "1E+99999999999", true),
+            ("1E+99999999999", "1", false),
+            ("1", "-1", false),
+            ("1", "10", false),
+            ("1.01", "1.1", false),
+            ("INF", "-INF", false),
+            (
+                "79228162514264337593543950335",
+                "79228162514264337593543950334",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                number(one).is_same(&number(other)),
+                expected,
+                "{one} {other}"
+            );
+            assert_eq!(
+                number(other).is_same(&number(one)),
+                expected,
+                "{other} {one}"
+            );
+        }
+    }
 
     #[test]
     fn a_number_is_what_json_allows_or_not_a_number_at_all() {

@@ -88,6 +88,41 @@ fn a_column_that_the_pre_image_shows_unchanged_is_no_change() {
 }
 
 #[test]
+fn a_number_in_another_scale_and_a_date_in_another_zone_are_no_change() {
+    let money = |digits: &str| {
+        format!(
+            r#"{{"__type":"Money:http://schemas.microsoft.com/xrm/2011/Contracts","Value":{digits}}}"#
+        )
+    };
+    let image = [
+        r#"{"key":"rate","value":1.5000000000}"#.to_owned(),
+        format!(r#"{{"key":"limit","value":{}}}"#, money("5000.0000")),
+        format!(r#"{{"key":"amounts","value":[{}]}}"#, money("1.00")),
+        format!(r#"{{"key":"discount","value":{}}}"#, money("10.0000")),
+        r#"{"key":"when","value":"/Date(1731053106000)/"}"#.to_owned(),
+        r#"{"key":"later","value":"/Date(1731053106000)/"}"#.to_owned(),
+    ];
+    let columns = [
+        r#"{"key":"rate","value":1.5}"#.to_owned(),
+        format!(r#"{{"key":"limit","value":{}}}"#, money("5000")),
+        format!(r#"{{"key":"amounts","value":[{}]}}"#, money("1")),
+        format!(r#"{{"key":"discount","value":{}}}"#, money("100")),
+        r#"{"key":"when","value":"/Date(1731053106000+0000)/"}"#.to_owned(),
+        r#"{"key":"later","value":"/Date(1731053106001+0200)/"}"#.to_owned(),
+    ];
+    let context = with(&format!(
+        r#"{},"PreEntityImages":[{{"key":"pre","value":{{"Attributes":[{}]}}}}]"#,
+        target(ID, &columns.join(",")),
+        image.join(",")
+    ));
+    let changed: Vec<_> = context
+        .changed_columns()
+        .map(|change| change.name)
+        .collect();
+    assert_eq!(changed, ["discount", "later"]);
+}
+
+#[test]
 fn a_reference_to_the_same_row_is_no_change_whatever_it_is_called() {
     let reference = |key: &str, id: &str, name: &str| {
         let hint = "EntityReference:http://schemas.microsoft.com/xrm/2011/Contracts";
