@@ -20,6 +20,7 @@ mod schema;
 mod tree;
 mod truth;
 mod typed;
+mod uncommon;
 mod variations;
 
 use corpus::{Body, FOLDERS, bytes};

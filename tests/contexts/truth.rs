@@ -122,7 +122,7 @@ fn member(owner: &str, name: &str, truth: &Tree) -> Tree {
         (_, "filters") => each(truth, "FilterExpression"),
         (_, "link_entities") => each(truth, "LinkEntity"),
         (_, "orders") => each(truth, "OrderExpression"),
-        (_, "attribute_expressions") => each(truth, "XrmAttributeExpression"),
+        (_, "attribute_expressions") => each(truth, "AttributeExpression"),
         (_, "criteria" | "link_criteria") => complex(truth, "FilterExpression"),
         _ => match truth {
             Tree::Number(_) => truth.clone().typed(Kind::Integer),

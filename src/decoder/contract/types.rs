@@ -9,13 +9,16 @@ use Shape::{Any, Bag, Bool, Complex, Created, DateTime, Enum, Guid, List, Number
 
 /// The types that a body may name.
 pub(super) static BY_NAME: &[(&str, Shape)] = &[
+    ("AggregateType", Enum(AGGREGATE_TYPE)),
     ("AliasedValue", Complex(&ALIASED_VALUE)),
     ("AttributeCollection", Bag(&Any)),
+    ("AttributeExpression", Complex(&ATTRIBUTE_EXPRESSION)),
     ("BooleanManagedProperty", Complex(&BOOLEAN_MANAGED_PROPERTY)),
     ("ColumnSet", Complex(&COLUMN_SET)),
     ("ConcurrencyBehavior", Enum(CONCURRENCY_BEHAVIOR)),
     ("ConditionExpression", Complex(&CONDITION_EXPRESSION)),
     ("ConditionOperator", Enum(CONDITION_OPERATOR)),
+    ("DateTimeGroupingType", Enum(DATE_TIME_GROUPING)),
     ("DateTimeOffset", Complex(&DATE_TIME_OFFSET)),
     ("Entity", Complex(&ENTITY)),
     ("EntityCollection", Complex(&ENTITY_COLLECTION)),
@@ -53,7 +56,6 @@ pub(super) static BY_NAME: &[(&str, Shape)] = &[
     ("RelatedEntityCollection", List(&Complex(&RELATED_PAIR))),
     ("Relationship", Complex(&RELATIONSHIP)),
     ("RemoteExecutionContext", Complex(&CONTEXT)),
-    ("XrmAttributeExpression", Complex(&ATTRIBUTE_EXPRESSION)),
 ];
 
 const ENTITY_STATE: &[&str] = &["Unchanged", "Created", "Changed"];
@@ -61,6 +63,11 @@ const ENTITY_ROLE: &[&str] = &["Referencing", "Referenced"];
 const LOGICAL_OPERATOR: &[&str] = &["And", "Or"];
 const ORDER_TYPE: &[&str] = &["Ascending", "Descending"];
 const CONCURRENCY_BEHAVIOR: &[&str] = &["Default", "IfRowVersionMatches", "AlwaysOverwrite"];
+const AGGREGATE_TYPE: &[&str] = &["None", "Count", "CountColumn", "Sum", "Avg", "Min", "Max"];
+#[rustfmt::skip]
+const DATE_TIME_GROUPING: &[&str] = &[
+    "None", "Day", "Week", "Month", "Quarter", "Year", "FiscalPeriod", "FiscalYear",
+];
 #[rustfmt::skip]
 const JOIN_OPERATOR: &[&str] = &[
     "Inner", "LeftOuter", "Natural", "MatchFirstRowUsingCrossApply", "In", "Exists", "Any", "NotAny", "All", "NotAll",
@@ -77,7 +84,7 @@ const CONDITION_OPERATOR: &[&str] = &[
     "ThisFiscalYear", "ThisFiscalPeriod", "NextFiscalYear", "NextFiscalPeriod", "LastFiscalYear", "LastFiscalPeriod",
     "LastXFiscalYears", "LastXFiscalPeriods", "NextXFiscalYears", "NextXFiscalPeriods", "InFiscalYear",
     "InFiscalPeriod", "InFiscalPeriodAndYear", "InOrBeforeFiscalPeriodAndYear", "InOrAfterFiscalPeriodAndYear",
-    "EqualUserTeams", "EqualUserOrUserTeams", "Above", "Under", "NotUnder", "AboveOrEqual", "UnderOrEqual",
+    "EqualUserTeams", "EqualUserOrUserTeams", "Under", "NotUnder", "UnderOrEqual", "Above", "AboveOrEqual",
     "EqualUserOrUserHierarchy", "EqualUserOrUserHierarchyAndTeams", "OlderThanXYears", "OlderThanXWeeks",
     "OlderThanXDays", "OlderThanXHours", "OlderThanXMinutes", "ContainValues", "DoesNotContainValues",
 ];
@@ -234,11 +241,14 @@ static COLUMN_SET: Contract = Contract {
     ],
 };
 
+/// The class is called `XrmAttributeExpression`, its contract is not.
 static ATTRIBUTE_EXPRESSION: Contract = Contract {
-    name: "XrmAttributeExpression",
+    name: "AttributeExpression",
     members: &[
+        ("AggregateType", Enum(AGGREGATE_TYPE)),
         ("Alias", Text),
         ("AttributeName", Text),
+        ("DateTimeGrouping", Enum(DATE_TIME_GROUPING)),
         ("HasGroupBy", Bool),
     ],
 };

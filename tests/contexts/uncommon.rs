@@ -1,0 +1,75 @@
+//! What the contracts allow and no body of the corpus has.
+
+use dataverse_listener::decoder::{Hint, decode};
+use serde_json::{Value, json};
+
+const XRM: &str = "http://schemas.microsoft.com/xrm/2011/Contracts";
+
+/// The document of a JSON context with this value among its parameters.
+fn of_json(value: &str) -> Value {
+    document(&format!(
+        r#"{{"MessageName":"Update","InputParameters":[{{"key":"k","value":{value}}}]}}"#
+    ))
+}
+
+/// The same of an XML context with this element.
+fn of_xml(element: &str) -> Value {
+    document(&format!(
+        r#"<RemoteExecutionContext xmlns="{XRM}" xmlns:i="http://www.w3.org/2001/XMLSchema-instance"
+            xmlns:g="http://schemas.datacontract.org/2004/07/System.Collections.Generic"
+            xmlns:x="http://www.w3.org/2001/XMLSchema"
+            xmlns:a="http://schemas.microsoft.com/2003/10/Serialization/Arrays"><MessageName>Update</MessageName>
+            <InputParameters><p><g:key>k</g:key>{element}</p></InputParameters></RemoteExecutionContext>"#
+    ))
+}
+
+fn document(body: &str) -> Value {
+    let decoded = decode(body.as_bytes(), Hint::default());
+    let decoded = decoded.unwrap_or_else(|error| panic!("{body}: {error}"));
+    serde_json::to_value(decoded.document(false)).unwrap()
+}
+
+/// The value among the parameters.
+fn value(document: &Value) -> &Value {
+    &document["InputParameters"]["k"]
+}
+
+#[test]
+fn an_operator_has_the_name_of_its_number() {
+    // Of the hierarchy, where the numbers that the documentation tells beside the names are others.
+    for (number, name) in [
+        (0, "Equal"),
+        (45, "ChildOf"),
+        (74, "EqualUserOrUserTeams"),
+        (75, "Under"),
+        (76, "NotUnder"),
+        (77, "UnderOrEqual"),
+        (78, "Above"),
+        (79, "AboveOrEqual"),
+        (80, "EqualUserOrUserHierarchy"),
+        (88, "DoesNotContainValues"),
+    ] {
+        let document = of_json(&format!(
+            r#"{{"__type":"ConditionExpression:{XRM}","AttributeName":"parent","Operator":{number},"Values":[]}}"#
+        ));
+        assert_eq!(value(&document)["Operator"], name, "{number}");
+    }
+}
+
+#[test]
+fn a_query_that_aggregates_says_the_same_in_both_formats() {
+    let expected = json!({
+        "@type": "ColumnSet",
+        "AttributeExpressions": [{
+            "@type": "AttributeExpression", "AggregateType": "CountColumn", "Alias": "n", "AttributeName": "name",
+            "DateTimeGrouping": "Month", "HasGroupBy": false,
+        }],
+    });
+    let json = of_json(&format!(
+        r#"{{"__type":"ColumnSet:{XRM}","AttributeExpressions":[{{"AggregateType":2,"Alias":"n","AttributeName":"name","DateTimeGrouping":3,"HasGroupBy":false}}]}}"#
+    ));
+    let xml = of_xml(
+        r#"<g:value i:type="ColumnSet"><AttributeExpressions><AttributeExpression><AggregateType>CountColumn</AggregateType><Alias>n</Alias><AttributeName>name</AttributeName><DateTimeGrouping>Month</DateTimeGrouping><HasGroupBy>false</HasGroupBy></AttributeExpression></AttributeExpressions></g:value>"#,
+    );
+    assert_eq!((value(&json), value(&xml)), (&expected, &expected));
+}
