@@ -8,7 +8,7 @@ mod references;
 mod scope;
 mod stream;
 
-pub(super) use scope::{Attributes, MAX_PREFIXES, Scope, Space, split};
+pub(super) use scope::{Attributes, MAX_PREFIXES, Scope, Space, may_say, split};
 pub(super) use stream::{Elements, Named, Piece, Qualified, Said, Start, Tag, Text};
 
 use references::{References, Referent};

@@ -1,5 +1,6 @@
 //! What the contracts allow and no body of the corpus has.
 
+use dataverse_listener::context::WireFormat;
 use dataverse_listener::decoder::{Hint, decode};
 use serde_json::{Value, json};
 
@@ -72,4 +73,32 @@ fn a_query_that_aggregates_says_the_same_in_both_formats() {
         r#"<g:value i:type="ColumnSet"><AttributeExpressions><AttributeExpression><AggregateType>CountColumn</AggregateType><Alias>n</Alias><AttributeName>name</AttributeName><DateTimeGrouping>Month</DateTimeGrouping><HasGroupBy>false</HasGroupBy></AttributeExpression></AttributeExpressions></g:value>"#,
     );
     assert_eq!((value(&json), value(&xml)), (&expected, &expected));
+}
+
+#[test]
+fn references_in_the_attributes_of_xml_are_resolved() {
+    let document = of_xml(
+        "<g:value xmlns:q='http://example.com/?a=1&amp;b=&#50;' i:type='q:Terms'><q:Days>30</q:Days></g:value>",
+    );
+    assert_eq!(
+        value(&document),
+        &json!({"@type": "Terms", "@namespace": "http://example.com/?a=1&b=2", "Days": "30"})
+    );
+    // A namespace of Microsoft's in another spelling is the same one.
+    let document = of_xml(
+        "<g:value xmlns:q='http://www.w3.org/2001/&#x58;MLSchema' i:type='q:&#x69;nt'>1</g:value>",
+    );
+    assert_eq!(value(&document), 1);
+    for (broken, reason) in [
+        ("a='&other;'", "an entity that is not predefined"),
+        ("a='&amp'", "an ampersand that begins no reference"),
+        ("xmlns:q='&#xz;'", "a broken character reference"),
+    ] {
+        let body = format!("<RemoteExecutionContext xmlns='{XRM}' {broken}/>");
+        let error = decode(body.as_bytes(), Hint::default()).unwrap_err();
+        assert_eq!(
+            (error.format, &*error.reason),
+            (Some(WireFormat::Xml), reason)
+        );
+    }
 }

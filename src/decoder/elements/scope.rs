@@ -186,6 +186,11 @@ pub(in crate::decoder) fn split(name: &[u8]) -> Qualified<'_> {
     Qualified { prefix, name }
 }
 
+/// Whether an attribute of this name may say something.
+pub(in crate::decoder) fn may_say(name: &[u8]) -> bool {
+    matches!(name, b"nil" | b"type" | b"Id" | b"Ref")
+}
+
 /// The attributes of an element that may say something: nearly always one or none.
 #[derive(Debug, Default)]
 pub(in crate::decoder) struct Attributes<'a> {
@@ -204,8 +209,7 @@ impl<'a> Attributes<'a> {
         tag: Qualified<'a>,
         value: Cow<'a, [u8]>,
     ) -> Result<(), &'static str> {
-        let may_say = matches!(tag.name, b"nil" | b"type" | b"Id" | b"Ref");
-        if tag.prefix.is_empty() || !may_say {
+        if tag.prefix.is_empty() || !may_say(tag.name) {
             return Ok(());
         }
         match self.first {

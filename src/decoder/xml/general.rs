@@ -10,7 +10,9 @@ use smol_str::ToSmolStr;
 
 use super::character;
 use crate::decoder::Fault;
-use crate::decoder::elements::{Elements, MAX_PREFIXES, Named, Piece, Space, Start, Tag, Text};
+use crate::decoder::elements::{
+    Elements, MAX_PREFIXES, Named, Piece, Space, Start, Tag, Text, may_say,
+};
 
 impl Tag for BytesStart<'_> {
     fn name(&self) -> &[u8] {
@@ -59,7 +61,7 @@ impl<'a> Elements<'a> for Xml<'a> {
             .reader
             .resolver()
             .resolve_element(self.start.tag().name());
-        bound(&namespace).as_ref() == Some(space)
+        matches!(bound(&namespace), Ok(Some(known)) if known == *space)
     }
 
     fn fault(&self, reason: impl Into<Cow<'static, str>>) -> Fault {
@@ -90,15 +92,17 @@ impl<'a> Xml<'a> {
         self.start.begin(tag);
         for attribute in attributes.attributes().with_checks(false) {
             let attribute = attribute.map_err(|_| self.fault("a broken attribute"))?;
-            if attribute.key.as_namespace_binding().is_some() {
+            let value = resolved(&attribute.value).map_err(|reason| self.fault(reason))?;
+            let is_binding = attribute.key.as_namespace_binding().is_some();
+            if is_binding || !may_say(attribute.key.local_name().into_inner().as_bytes()) {
                 continue;
             }
             let (namespace, name) = resolver.resolve_attribute(attribute.key);
-            let (name, value) = (name.into_inner().as_bytes(), attribute.value.as_bytes());
-            let space = bound(&namespace);
-            let type_name = self.start.attribute(space.as_ref(), name, value);
+            let name = name.into_inner().as_bytes();
+            let space = bound(&namespace).map_err(|reason| self.fault(reason))?;
+            let type_name = self.start.attribute(space.as_ref(), name, value.as_bytes());
             if type_name.is_some() {
-                let named = self.named(resolver, attribute.value.trim())?;
+                let named = self.named(resolver, value.trim())?;
                 self.start.call(named);
             }
         }
@@ -111,7 +115,8 @@ impl<'a> Xml<'a> {
         match namespace {
             ResolveResult::Unknown(_) => Err(self.fault("a type whose prefix is not bound")),
             namespace => {
-                let space = bound(&namespace).unwrap_or(Space::WellKnown);
+                let space = bound(&namespace).map_err(|reason| self.fault(reason))?;
+                let space = space.unwrap_or(Space::WellKnown);
                 Named::new(name.into_inner().as_bytes(), &space)
                     .map_err(|reason| self.fault(reason))
             }
@@ -149,9 +154,35 @@ impl<'a> Xml<'a> {
     }
 }
 
-fn bound(namespace: &ResolveResult<'_>) -> Option<Space> {
+/// The namespace that was found, which the parser gives as it is written; an error, as a fragment, where its references
+/// are broken.
+fn bound(namespace: &ResolveResult<'_>) -> Result<Option<Space>, &'static str> {
     match namespace {
-        ResolveResult::Bound(Namespace(name)) => Space::of(name.as_bytes()),
-        _ => None,
+        ResolveResult::Bound(Namespace(name)) => Ok(Space::of(resolved(name)?.as_bytes())),
+        _ => Ok(None),
+    }
+}
+
+/// The value of an attribute with its references resolved; an error, as a fragment, where one is broken.
+fn resolved(value: &str) -> Result<Cow<'_, str>, &'static str> {
+    let Some((plain, mut rest)) = value.split_once('&') else {
+        return Ok(Cow::Borrowed(value));
+    };
+    let mut text = plain.to_owned();
+    loop {
+        let reference = rest
+            .split_once(';')
+            .ok_or("an ampersand that begins no reference")?;
+        text.push(character(reference.0)?);
+        match reference.1.split_once('&') {
+            Some((plain, behind)) => {
+                text.push_str(plain);
+                rest = behind;
+            }
+            None => {
+                text.push_str(reference.1);
+                return Ok(Cow::Owned(text));
+            }
+        }
     }
 }
