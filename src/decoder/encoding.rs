@@ -143,7 +143,7 @@ fn utf16(body: &[u8]) -> Option<(Order, &[u8])> {
     let begins = |order: &Order| {
         let units = body.as_chunks().0.iter().map(|unit| order(*unit));
         let mut units = units.skip_while(|unit| matches!(unit, 0x20 | 0x09 | 0x0a | 0x0d));
-        matches!(units.next(), Some(0x7b | 0x3c))
+        matches!(units.next(), Some(0x7b | 0x5b | 0x3c))
     };
     let order = [little, big].into_iter().find(begins)?;
     Some((order, body))

@@ -1,7 +1,7 @@
 //! What the contracts allow and no body of the corpus has.
 
 use dataverse_listener::context::WireFormat;
-use dataverse_listener::decoder::{Hint, decode};
+use dataverse_listener::decoder::{Decoder, Hint, Outcome, decode};
 use serde_json::{Value, json};
 
 const XRM: &str = "http://schemas.microsoft.com/xrm/2011/Contracts";
@@ -100,5 +100,17 @@ fn references_in_the_attributes_of_xml_are_resolved() {
             (error.format, &*error.reason),
             (Some(WireFormat::Xml), reason)
         );
+    }
+}
+
+#[test]
+fn an_array_of_others_is_known_in_utf_16_without_a_mark() {
+    for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+        let body: Vec<u8> = " [1]".encode_utf16().flat_map(encode).collect();
+        let read = Decoder::default().read(&body, Hint::default());
+        let Ok(Outcome::Foreign(foreign)) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!(foreign.json.get(), "[1]");
     }
 }
