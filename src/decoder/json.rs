@@ -236,7 +236,7 @@ impl Reader<'_, '_> {
         let contract = hint.and_then(|hint| hint.contract).or(declared);
         let at = self.open(name)?;
         let (count, mut names) = self.members(at, contract, is_first)?;
-        let type_at = hint.map(|hint| hint.type_at);
+        let type_at = hint.and_then(|hint| hint.type_at);
         self.draft
             .close_members(at, count, &mut names, contract, type_at);
         Ok(())

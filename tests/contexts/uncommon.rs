@@ -76,6 +76,64 @@ fn a_query_that_aggregates_says_the_same_in_both_formats() {
 }
 
 #[test]
+fn collections_of_pairs_are_the_same_in_both_formats() {
+    let pair = |name: &str, key: &str, value: &str| {
+        format!(
+            r#"[{{"__type":"{name}:#System.Collections.Generic","key":{key},"value":{value}}}]"#
+        )
+    };
+    let relationship = r#"{"PrimaryEntityRole":1,"SchemaName":"s"}"#;
+    let relationship_xml = "<g:key><PrimaryEntityRole>Referenced</PrimaryEntityRole><SchemaName>s</SchemaName></g:key>";
+    for (json, xml, expected) in [
+        (
+            pair(
+                "KeyValuePairOfstringEntitygUGIFE1S",
+                r#""image""#,
+                r#"{"EntityState":1,"Id":"6420F0CC-916B-EE11-9AE6-000D3A688809","LogicalName":"account"}"#,
+            ),
+            r#"<g:value i:type="EntityImageCollection"><p><g:key>image</g:key><g:value><EntityState>Created</EntityState><Id>6420f0cc-916b-ee11-9ae6-000d3a688809</Id><LogicalName>account</LogicalName></g:value></p></g:value>"#.to_owned(),
+            json!({"image": {
+                "@type": "Entity", "EntityState": "Created", "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809", "LogicalName": "account",
+            }}),
+        ),
+        (
+            pair(
+                "KeyValuePairOfRelationshipEntityCollectionX_PsK4FkN",
+                relationship,
+                r#"{"Entities":[{"LogicalName":"account"}],"EntityName":"account"}"#,
+            ),
+            format!(
+                r#"<g:value i:type="RelatedEntityCollection"><p>{relationship_xml}<g:value><Entities><Entity><LogicalName>account</LogicalName></Entity></Entities><EntityName>account</EntityName></g:value></p></g:value>"#
+            ),
+            json!([{
+                "key": {"@type": "Relationship", "PrimaryEntityRole": "Referenced", "SchemaName": "s"},
+                "value": {
+                    "@type": "EntityCollection", "Entities": [{"@type": "Entity", "LogicalName": "account"}], "EntityName": "account",
+                },
+            }]),
+        ),
+        (
+            pair(
+                "KeyValuePairOfRelationshipQueryBaseX_PsK4FkN",
+                relationship,
+                &format!(r#"{{"__type":"FetchExpression:{XRM}","Query":"q"}}"#),
+            ),
+            format!(
+                r#"<g:value i:type="RelationshipQueryCollection"><p>{relationship_xml}<g:value i:type="FetchExpression"><Query>q</Query></g:value></p></g:value>"#
+            ),
+            json!([{
+                "key": {"@type": "Relationship", "PrimaryEntityRole": "Referenced", "SchemaName": "s"},
+                "value": {"@type": "FetchExpression", "Query": "q"},
+            }]),
+        ),
+    ] {
+        let (of_json, of_xml) = (of_json(&json), of_xml(&xml));
+        assert_eq!(value(&of_json), &expected, "{json}");
+        assert_eq!(value(&of_xml), &expected, "{xml}");
+    }
+}
+
+#[test]
 fn references_in_the_attributes_of_xml_are_resolved() {
     let document = of_xml(
         "<g:value xmlns:q='http://example.com/?a=1&amp;b=&#50;' i:type='q:Terms'><q:Days>30</q:Days></g:value>",

@@ -55,6 +55,7 @@ pub(super) static BY_NAME: &[(&str, Shape)] = &[
     ("QueryExpression", Complex(&QUERY_EXPRESSION)),
     ("RelatedEntityCollection", List(&Complex(&RELATED_PAIR))),
     ("Relationship", Complex(&RELATIONSHIP)),
+    ("RelationshipQueryCollection", List(&Complex(&QUERY_PAIR))),
     ("RemoteExecutionContext", Complex(&CONTEXT)),
 ];
 
@@ -163,6 +164,18 @@ static ENTITY_COLLECTION: Contract = Contract {
     ],
 };
 
+/// An item of a collection of images.
+static IMAGE_PAIR: Contract = Contract {
+    name: "",
+    members: &[("key", Text), ("value", Complex(&ENTITY))],
+};
+
+/// An item of `RelationshipQueryCollection`: each query says which kind of query it is.
+static QUERY_PAIR: Contract = Contract {
+    name: "",
+    members: &[("key", Complex(&RELATIONSHIP)), ("value", Any)],
+};
+
 static RELATED_PAIR: Contract = Contract {
     name: "",
     members: &[
@@ -176,6 +189,21 @@ pub(in crate::decoder) static PAIR: Contract = Contract {
     name: "",
     members: &[("key", Text), ("value", Any)],
 };
+
+/// What an item of this type is, of the collections of pairs that the contracts declare; `None` for all others. Of
+/// other than these nothing but a key and a value is known.
+pub(in crate::decoder) fn pair_of(type_name: &str) -> Option<&'static Contract> {
+    // Generic types are called by their arguments and, where these have a namespace, by a hash of it.
+    const PAIRS: &[(&str, &Contract)] = &[
+        ("KeyValuePairOfRelationshipEntityCollection", &RELATED_PAIR),
+        ("KeyValuePairOfRelationshipQueryBase", &QUERY_PAIR),
+        ("KeyValuePairOfstringEntitygUGIFE1S", &IMAGE_PAIR),
+    ];
+    let mut pairs = PAIRS.iter();
+    pairs
+        .find(|(name, _)| type_name.starts_with(name))
+        .map(|(_, pair)| *pair)
+}
 
 static RELATIONSHIP: Contract = Contract {
     name: "Relationship",

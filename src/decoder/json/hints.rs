@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::lexer::Lexer;
 use crate::context::TypeAt;
-use crate::decoder::contract::{self, CLR, Contract, PAIR, Shape};
+use crate::decoder::contract::{self, CLR, Contract, PAIR, Shape, pair_of};
 use crate::decoder::elements::Space;
 use crate::decoder::{Draft, Fault, Limits};
 
@@ -15,8 +15,8 @@ use crate::decoder::{Draft, Fault, Limits};
 pub(super) struct Hint {
     /// What is known about it.
     pub(super) contract: Option<&'static Contract>,
-    /// Its name.
-    pub(super) type_at: TypeAt,
+    /// Its name; none where a declared collection has items of no other type, as XML has it too.
+    pub(super) type_at: Option<TypeAt>,
 }
 
 /// The types of a body.
@@ -119,6 +119,12 @@ fn all(text: &str, limits: Limits) -> Vec<(usize, &str)> {
 /// `Name:Namespace`, with `#` for the namespaces of CLR types.
 fn parse(hint: &str, draft: &mut Draft) -> Hint {
     let (name, namespace) = hint.split_once(':').unwrap_or((hint, ""));
+    if let Some(contract) = pair_of(name) {
+        return Hint {
+            contract: Some(contract),
+            type_at: None,
+        };
+    }
     let namespace = match namespace.strip_prefix('#') {
         Some(clr) => Cow::Owned(format!("{CLR}{clr}")),
         None => Cow::Borrowed(namespace.strip_prefix('\\').unwrap_or(namespace)),
@@ -138,5 +144,8 @@ fn parse(hint: &str, draft: &mut Draft) -> Hint {
             .values
             .sent_type(name, is_foreign.then_some(&*namespace)),
     };
-    Hint { contract, type_at }
+    Hint {
+        contract,
+        type_at: Some(type_at),
+    }
 }
