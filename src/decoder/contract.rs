@@ -6,7 +6,7 @@
 
 mod types;
 
-pub(super) use types::{CONTEXT, PAIR, pair_of};
+pub(super) use types::{CONTEXT, KEYED, PAIR, pair_of};
 
 use super::elements::Space;
 use crate::context::NumberKind;

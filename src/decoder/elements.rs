@@ -4,6 +4,7 @@
 //!
 //! Source: *Data Contract Serializer* in the .NET documentation, and what the serializer writes.
 
+mod generic;
 mod references;
 mod scope;
 mod stream;
@@ -14,9 +15,9 @@ pub(super) use stream::{Elements, Named, Piece, Qualified, Said, Start, Tag, Tex
 use references::{References, Referent};
 use stream::{CUT, Identity, is_blank};
 
-use super::contract::{self, CONTEXT, Contract, Shape};
+use super::contract::{CONTEXT, Contract, KEYED, Shape};
 use super::{Draft, Fault, scalar};
-use crate::context::{Full, Name, Names, Slot, Span, Writer};
+use crate::context::{Full, Name, Names, Slot, Span};
 
 /// Reads a body.
 pub(super) fn read<'a>(elements: impl Elements<'a>, draft: &mut Draft) -> Result<(), Fault> {
@@ -136,7 +137,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         match named {
             Named::Nothing => self.generic(name, None),
             Named::Known(shape) => self.shaped(name, *shape),
-            Named::Pairs => self.bag(name, Shape::Any),
+            Named::Pairs => self.dictionary(name),
             Named::ArrayOf(item) => self.items(name, item),
             Named::Unknown(type_name) => self.generic(name, Some(type_name)),
         }
@@ -218,6 +219,25 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         Ok(())
     }
 
+    /// Reads the pairs of a dictionary or of a list of pairs. Where each key is a text it is a bag, else it stays a list.
+    fn dictionary(&mut self, name: Name) -> Result<(), Fault> {
+        let at = self.open(name)?;
+        let mut count = 0;
+        while self.elements.child()? {
+            let noted = self.draft.notes.count();
+            self.value(Name::NONE, Shape::Complex(&KEYED))?;
+            self.draft.notes.within_item(noted, count);
+            count += 1;
+        }
+        self.draft.values.close(at, count, Slot::Array);
+        if count == 0 {
+            self.draft.values.close(at, 0, Slot::Bag);
+        } else if self.draft.pair_up(at) {
+            self.references.forget_from(at + 1);
+        }
+        Ok(())
+    }
+
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.
     fn pair(&mut self, shape: Shape, bag: usize, names: &mut Names) -> Result<(), Fault> {
         let mut pair = self.draft.begin_pair(bag);
@@ -274,128 +294,5 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         }
         self.draft.values.close(at, count, Slot::Array);
         Ok(())
-    }
-
-    /// Reads an element that no contract describes: as text, as a list where its elements say so, else
-    /// as members.
-    fn generic(
-        &mut self,
-        name: Name,
-        type_name: Option<&(String, Option<String>)>,
-    ) -> Result<(), Fault> {
-        let at = self.open(name)?;
-        let mut text = Text::default();
-        let mut children = Children::default();
-        loop {
-            match self.elements.next()? {
-                Piece::Text(more) if text.is_empty() => text = more,
-                Piece::Text(more) => {
-                    text.append(&more);
-                    self.elements.room(text.len())?;
-                }
-                Piece::Start => {
-                    // Beside elements a text says nothing, and is not to wait for them.
-                    text = Text::default();
-                    self.generic_child(at, &mut children)?;
-                }
-                Piece::End => break,
-                Piece::Nothing => return Err(self.elements.fault(CUT)),
-            }
-        }
-        if children.count > 0 {
-            self.close_generic(at, &mut children, type_name);
-            return Ok(());
-        }
-        let Some((type_name, namespace)) = type_name else {
-            let text = self.draft.values.text(&text);
-            self.draft.values.replace(at, Slot::String(text));
-            return Ok(());
-        };
-        if !text.is_empty() {
-            let text = self.draft.values.text(&text);
-            self.push(Name::Known("@value"), Slot::String(text))?;
-        }
-        let values = &mut self.draft.values;
-        let type_at = values.sent_type(type_name, namespace.as_deref());
-        values.close(at, usize::from(!text.is_empty()), |extent| {
-            Slot::Object(Some(type_at), extent)
-        });
-        Ok(())
-    }
-
-    fn generic_child(&mut self, at: usize, children: &mut Children) -> Result<(), Fault> {
-        let noted = self.draft.notes.count();
-        // Of an array of primitives the names of the items are their types.
-        let is_item = self.elements.is_in(&Space::Arrays);
-        let shape = match is_item {
-            true => {
-                let name = self.elements.start().name();
-                contract::known(name, &Space::Arrays).unwrap_or(Shape::Any)
-            }
-            false => Shape::Any,
-        };
-        let name = self.sent_name()?;
-        children.add(name, is_item, &self.draft.values, at);
-        self.value(Name::Sent(name), shape)?;
-        self.draft.notes_within(noted, name);
-        Ok(())
-    }
-
-    /// Ends an element without a contract that has elements: it is a list where they say so.
-    fn close_generic(
-        &mut self,
-        at: usize,
-        children: &mut Children,
-        type_name: Option<&(String, Option<String>)>,
-    ) {
-        let first = children.first.map(|name| self.draft.values.shown(name));
-        let is_pair = first.is_some_and(|name| name.starts_with(b"KeyValue"));
-        let are_repeated = children.are_same && (children.count > 1 || is_pair);
-        if children.are_items || are_repeated {
-            self.draft.values.close(at, children.count, Slot::Array);
-            if self.draft.pair_up(at) {
-                self.references.forget_from(at + 1);
-            }
-            return;
-        }
-        let type_at = type_name
-            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
-        self.draft
-            .close_members(at, children.count, &mut children.names, None, type_at);
-        self.references.forget(at, &mut children.names);
-    }
-}
-
-/// What lies in an element without a contract.
-struct Children {
-    names: Names,
-    first: Option<Span>,
-    count: usize,
-    /// True where all are items of an array of primitives.
-    are_items: bool,
-    /// True where all have one name: such are the items of a list; a single one is too if its name says "pair".
-    are_same: bool,
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Self {
-            names: Names::default(),
-            first: None,
-            count: 0,
-            are_items: true,
-            are_same: true,
-        }
-    }
-}
-
-impl Children {
-    fn add(&mut self, name: Span, is_item: bool, values: &Writer, at: usize) {
-        let first = *self.first.get_or_insert(name);
-        let name = values.shown(name);
-        self.are_same &= values.shown(first) == name;
-        self.names.add(name, values, at);
-        self.are_items &= is_item;
-        self.count += 1;
     }
 }

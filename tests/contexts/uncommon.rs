@@ -134,6 +134,30 @@ fn collections_of_pairs_are_the_same_in_both_formats() {
 }
 
 #[test]
+fn a_dictionary_is_a_bag_where_its_keys_are_texts_and_else_a_list() {
+    for (items, expected) in [
+        ("", json!({})),
+        (
+            "<a:p><a:Key>b</a:Key><a:Value>1</a:Value></a:p><a:p><a:Key>a</a:Key><a:Value i:nil='true'/></a:p>",
+            json!({"b": "1", "a": null}),
+        ),
+        (
+            "<a:p><a:Key><SchemaName>s</SchemaName></a:Key><a:Value i:type='x:int'>1</a:Value></a:p>",
+            json!([{"Key": {"SchemaName": "s"}, "Value": 1}]),
+        ),
+        (
+            "<a:p><a:Key i:nil='true'/><a:Value>1</a:Value></a:p>",
+            json!([{"Key": null, "Value": "1"}]),
+        ),
+    ] {
+        let document = of_xml(&format!(
+            "<g:value i:type='a:ArrayOfKeyValueOfanyTypeanyType'>{items}</g:value>"
+        ));
+        assert_eq!(value(&document), &expected, "{items}");
+    }
+}
+
+#[test]
 fn references_in_the_attributes_of_xml_are_resolved() {
     let document = of_xml(
         "<g:value xmlns:q='http://example.com/?a=1&amp;b=&#50;' i:type='q:Terms'><q:Days>30</q:Days></g:value>",

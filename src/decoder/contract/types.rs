@@ -190,6 +190,12 @@ pub(in crate::decoder) static PAIR: Contract = Contract {
     members: &[("key", Text), ("value", Any)],
 };
 
+/// An item of a dictionary in XML: a list of pairs has small letters, and a key may be more than a text.
+pub(in crate::decoder) static KEYED: Contract = Contract {
+    name: "",
+    members: &[("Key", Any), ("Value", Any), ("key", Any), ("value", Any)],
+};
+
 /// What an item of this type is, of the collections of pairs that the contracts declare; `None` for all others. Of
 /// other than these nothing but a key and a value is known.
 pub(in crate::decoder) fn pair_of(type_name: &str) -> Option<&'static Contract> {
