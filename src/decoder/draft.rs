@@ -98,10 +98,26 @@ impl Draft {
         }
     }
 
+    /// Takes the key of a pair, in place of an earlier one. A value that was read before it has not been looked for
+    /// among `names`.
+    pub(super) fn take_key(&mut self, pair: &mut Pair, key: Span, names: &mut Names) {
+        if pair.key.replace(key).is_some() {
+            self.notes.repeated("member", b"key");
+        }
+        if pair.value.is_some() {
+            names.doubt();
+        }
+    }
+
     /// Begins the value of a pair, in place of an earlier one. Gives back its name, as far as that is known.
     pub(super) fn begin_value(&mut self, pair: &mut Pair, names: &mut Names) -> Name {
-        let at = *pair.value.get_or_insert_with(|| self.values.place());
-        self.values.truncate(at);
+        match pair.value {
+            None => pair.value = Some(self.values.place()),
+            Some(at) => {
+                self.values.truncate(at);
+                self.notes.repeated("member", b"value");
+            }
+        }
         let Some(key) = pair.key else {
             return Name::NONE;
         };
@@ -207,16 +223,6 @@ pub(super) struct Pair {
     value: Option<usize>,
 }
 
-impl Pair {
-    /// Takes the key. A value that was read before it has not been looked for among `names`.
-    pub(super) fn take_key(&mut self, key: Span, names: &mut Names) {
-        self.key = Some(key);
-        if self.value.is_some() {
-            names.doubt();
-        }
-    }
-}
-
 /// The notes on one body. A path grows on the way out, so that it costs nothing while there is nothing
 /// to say.
 #[derive(Debug, Default)]
@@ -246,6 +252,13 @@ impl Notes {
         ));
     }
 
+    /// Notes that there is no place for a member.
+    pub(super) fn left_out(&mut self, kind: &str, name: &[u8]) {
+        let name = String::from_utf8_lossy(name);
+        let name = shortened(&name);
+        self.add(format!("the {kind} {name:?} is left out"));
+    }
+
     /// Says that the notes after the first `count` lie in the item `place`.
     pub(super) fn within_item(&mut self, count: usize, place: usize) {
         if self.list.len() > count {
@@ -268,6 +281,19 @@ impl Notes {
             }
         }
     }
+}
+
+/// True for the names of what a document adds to a context: a member that is called so would pass for that.
+pub(super) fn is_taken(name: &[u8]) -> bool {
+    const TAKEN: &[&[u8]] = &[
+        b"@format",
+        b"@namespace",
+        b"@notes",
+        b"@truncated",
+        b"@type",
+        b"@value",
+    ];
+    name.first() == Some(&b'@') && TAKEN.contains(&name)
 }
 
 pub(super) fn shortened(name: &str) -> &str {

@@ -16,6 +16,7 @@ use references::{References, Referent};
 use stream::{CUT, Identity, is_blank};
 
 use super::contract::{CONTEXT, Contract, KEYED, Shape};
+use super::draft::is_taken;
 use super::{Draft, Fault, scalar};
 use crate::context::{Full, Name, Names, Slot, Span};
 
@@ -182,6 +183,10 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
                     names.add_known(next - 1);
                     (Name::Known(name), shape)
                 }
+                None if is_taken(self.elements.start().name()) => {
+                    self.leave_out()?;
+                    continue;
+                }
                 None => {
                     let name = self.sent_name()?;
                     names.add(self.draft.values.shown(name), &self.draft.values, at);
@@ -196,6 +201,13 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             .close_members(at, count, &mut names, Some(contract), None);
         self.references.forget(at, &mut names);
         Ok(())
+    }
+
+    /// Reads over an element whose name the document has for something else.
+    fn leave_out(&mut self) -> Result<(), Fault> {
+        let name = self.elements.start().name();
+        self.draft.notes.left_out("member", name);
+        self.skip()
     }
 
     /// Keeps the name of an element that no contract has.
@@ -243,14 +255,20 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let mut pair = self.draft.begin_pair(bag);
         while self.elements.child()? {
             match self.elements.start().name() {
-                b"key" | b"Key" => pair.take_key(self.key()?, names),
+                b"key" | b"Key" => {
+                    let key = self.key()?;
+                    self.draft.take_key(&mut pair, key, names);
+                }
                 b"value" | b"Value" => {
                     let name = self.draft.begin_value(&mut pair, names);
                     // Of an earlier value of this pair nothing is left.
                     self.references.forget_from(self.draft.values.place());
                     self.value(name, shape)?;
                 }
-                _ => self.skip()?,
+                name => {
+                    self.draft.notes.left_out("member of a pair", name);
+                    self.skip()?;
+                }
             }
         }
         let ended = self.draft.end_pair(&pair, names);

@@ -10,6 +10,7 @@ use hints::{Hint, Hints};
 use lexer::Lexer;
 
 use super::contract::{CONTEXT, Contract, Shape};
+use super::draft::is_taken;
 use super::{Draft, Fault, date, scalar};
 use crate::context::{Full, Name, Names, NumberKind, Slot, Span, is_date_time, is_number};
 
@@ -194,7 +195,10 @@ impl Reader<'_, '_> {
         while self.lexer.another(b'}', is_first)? {
             is_first = false;
             match self.part_of_pair()? {
-                Part::Key => pair.take_key(self.text()?, names),
+                Part::Key => {
+                    let key = self.text()?;
+                    self.draft.take_key(&mut pair, key, names);
+                }
                 Part::Value => {
                     let name = self.draft.begin_value(&mut pair, names);
                     self.value(name, shape)?;
@@ -217,7 +221,13 @@ impl Reader<'_, '_> {
         Ok(match &*self.lexer.name()? {
             "key" => Part::Key,
             "value" => Part::Value,
-            _ => Part::Other,
+            "__type" => Part::Other,
+            name => {
+                self.draft
+                    .notes
+                    .left_out("member of a pair", name.as_bytes());
+                Part::Other
+            }
         })
     }
 
@@ -274,8 +284,8 @@ impl Reader<'_, '_> {
         Ok((count, names))
     }
 
-    /// Reads the name of a member that is not the next one of the contract; none where it was `__type`, which is
-    /// read over.
+    /// Reads the name of a member that is not the next one of the contract; none where it was `__type` or one that the
+    /// document has for something else, which is read over.
     fn other_member(
         &mut self,
         at: usize,
@@ -285,6 +295,11 @@ impl Reader<'_, '_> {
     ) -> Result<Option<(Name, Shape)>, Fault> {
         let name = self.lexer.name()?;
         if name == "__type" && self.lexer.peek() == Some(b'"') {
+            self.lexer.skip()?;
+            return Ok(None);
+        }
+        if is_taken(name.as_bytes()) {
+            self.draft.notes.left_out("member", name.as_bytes());
             self.lexer.skip()?;
             return Ok(None);
         }

@@ -522,9 +522,11 @@ fn a_reference_to_a_value_that_another_took_the_place_of_is_to_nothing() {
     assert_eq!(variables.get("a"), Some(Value::String("one")));
     assert_eq!(variables.get("b"), Some(Value::Null));
     let notes: Vec<_> = decoded.notes.iter().map(ToString::to_string).collect();
-    let expected =
-        "SharedVariables.b: a reference to an element that is not there, or that this one lies in";
-    assert_eq!(notes, [expected]);
+    let expected = [
+        r#"SharedVariables.a: the member "value" came again, the last value is kept"#,
+        "SharedVariables.b: a reference to an element that is not there, or that this one lies in",
+    ];
+    assert_eq!(notes, expected);
 }
 
 #[test]

@@ -158,6 +158,46 @@ fn a_dictionary_is_a_bag_where_its_keys_are_texts_and_else_a_list() {
 }
 
 #[test]
+fn a_member_cannot_pass_for_what_the_document_adds() {
+    let body = r#"{"@format":"xml","MessageName":"Update","@truncated":true,"@notes":[],"@other":1,
+        "InputParameters":[{"key":"k","value":{"@type":"Entity","@namespace":"n","Value":1}},{"key":"@type","value":2}]}"#;
+    let decoded = decode(body.as_bytes(), Hint::default()).unwrap();
+    let text = serde_json::to_string(&decoded.document(false)).unwrap();
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"@format":"json","@truncated":false,"@notes":["the member \"@format\" is left out","#,
+            r#""the member \"@truncated\" is left out","the member \"@notes\" is left out","#,
+            r#""InputParameters.k: the member \"@type\" is left out","#,
+            r#""InputParameters.k: the member \"@namespace\" is left out"],"#,
+            r#""MessageName":"Update","@other":1,"InputParameters":{"k":{"Value":1},"@type":2}}"#,
+        )
+    );
+    let document = of_xml("<g:value><@type>Entity</@type><Value>1</Value></g:value>");
+    assert_eq!(value(&document), &json!({"Value": "1"}));
+}
+
+#[test]
+fn what_a_pair_has_beside_its_key_and_its_value_is_noted() {
+    let notes = json!([
+        r#"InputParameters.k: the member of a pair "valeu" is left out"#,
+        r#"InputParameters.k: the member "value" came again, the last value is kept"#,
+        r#"InputParameters.k: the member "key" came again, the last value is kept"#,
+    ]);
+    let json = document(
+        r#"{"MessageName":"Update","InputParameters":[{"__type":"KeyValuePairOfstringanyType:#System.Collections.Generic",
+            "valeu":0,"key":"j","value":1,"value":2,"key":"k"}]}"#,
+    );
+    let xml = of_xml(
+        "<g:valeu>0</g:valeu><g:value i:type='x:int'>1</g:value><g:value i:type='x:int'>2</g:value><g:key>k</g:key>",
+    );
+    for document in [json, xml] {
+        assert_eq!(value(&document), 2);
+        assert_eq!(document["@notes"], notes);
+    }
+}
+
+#[test]
 fn references_in_the_attributes_of_xml_are_resolved() {
     let document = of_xml(
         "<g:value xmlns:q='http://example.com/?a=1&amp;b=&#50;' i:type='q:Terms'><q:Days>30</q:Days></g:value>",

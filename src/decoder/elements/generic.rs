@@ -1,7 +1,7 @@
 //! Elements that no contract describes: what they are is told by what is in them.
 
 use super::stream::CUT;
-use super::{Elements, Piece, Reader, Space, Text};
+use super::{Elements, Piece, Reader, Space, Text, is_taken};
 use crate::context::{Name, Names, Slot, Span, Writer};
 use crate::decoder::Fault;
 use crate::decoder::contract::{self, Shape};
@@ -55,6 +55,9 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     }
 
     fn generic_child(&mut self, at: usize, children: &mut Children) -> Result<(), Fault> {
+        if is_taken(self.elements.start().name()) {
+            return self.leave_out();
+        }
         let noted = self.draft.notes.count();
         // Of an array of primitives the names of the items are their types.
         let is_item = self.elements.is_in(&Space::Arrays);
