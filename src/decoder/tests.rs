@@ -530,6 +530,19 @@ fn a_reference_to_a_value_that_another_took_the_place_of_is_to_nothing() {
 }
 
 #[test]
+fn as_many_references_and_pairs_as_fit_take_no_longer_than_their_number() {
+    let referred: String = (0..90_000).map(|n| format!(r#"<x z:Id="{n}"/>"#)).collect();
+    let pairs: String = (0..90_000)
+        .map(|n| format!("<p><key>{n}</key><value/></p>"))
+        .collect();
+    let decoded = decoded(&xml(&format!(
+        r#"<SharedVariables xmlns:z="http://schemas.microsoft.com/2003/10/Serialization/">
+            <p><key>a</key><value>{referred}</value></p>{pairs}</SharedVariables>"#,
+    )));
+    assert_eq!(decoded.context().shared_variables().unwrap().len(), 90_001);
+}
+
+#[test]
 fn a_type_that_comes_late_counts_also_behind_what_is_deep() {
     let (open, close) = (
         r#"{"SharedVariables":[{"key":"k","value":{"Parent":0,"__type":"X"}},{"key":"p","value":{"__type":"RemoteExecutionContext:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts","ParentContext":"#,

@@ -4,6 +4,7 @@
 //! Source: `DataContractSerializer.PreserveObjectReferences` in the .NET documentation.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::context::{Names, Slot, Span, Writer};
 
@@ -32,11 +33,18 @@ impl Referent {
 /// The elements that came to an end and may be referred to.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    known: HashMap<Box<[u8]>, Referent>,
+    known: HashMap<Rc<[u8]>, Referent>,
+    /// The values among them, in the order in which they ended. What lies behind a place ends after all that lies
+    /// before it and ended already, so that it is found at the end of these.
+    values: Vec<(usize, Rc<[u8]>)>,
 }
 
 impl References {
     pub(super) fn add(&mut self, id: Box<[u8]>, referent: Referent) {
+        let id: Rc<[u8]> = id.into();
+        if let Referent::Value(at) = referent {
+            self.values.push((at, Rc::clone(&id)));
+        }
         self.known.insert(id, referent);
     }
 
@@ -55,7 +63,10 @@ impl References {
 
     /// Gives up all values from `place` on, which have moved or are gone.
     pub(super) fn forget_from(&mut self, place: usize) {
-        self.known
-            .retain(|_, referent| !matches!(referent, Referent::Value(at) if *at >= place));
+        while let Some((at, id)) = self.values.pop_if(|(at, _)| *at >= place) {
+            if matches!(self.known.get(&id), Some(Referent::Value(known)) if *known == at) {
+                self.known.remove(&id);
+            }
+        }
     }
 }
