@@ -476,11 +476,21 @@ impl Writer {
 
     /// Keeps of what lies in the collection at `at`, which is the last one, the values at these places.
     fn keep(&mut self, at: usize, places: &[usize]) {
+        let mut end = at + 1;
+        if places.is_sorted() {
+            // All move towards the front: what is still to be read is not written over.
+            for place in places {
+                let behind = self.nodes.behind(*place);
+                self.nodes.0.copy_within(*place..behind, end);
+                end += behind - place;
+            }
+            return self.truncate(end);
+        }
         let mut nodes = Vec::with_capacity(self.place() - at);
         for place in places {
             nodes.extend_from_slice(&self.nodes.0[*place..self.nodes.behind(*place)]);
         }
-        self.nodes.0.truncate(at + 1);
+        self.truncate(end);
         self.nodes.0.extend_from_slice(&nodes);
     }
 
