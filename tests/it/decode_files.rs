@@ -102,6 +102,38 @@ fn a_directory_that_links_back_to_itself_ends() {
     assert_eq!(messages(&ended).first().unwrap(), "in/a.json");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pattern_of_directories_in_directories_gives_each_file_once() {
+    let folder = folder(&["a.json", "in/b.json", "in/deep/c.json", "in/.git/d.json"]);
+    for name in ["in/deep/back", "in/deep/again"] {
+        std::os::unix::fs::symlink("..", folder.path().join(name)).unwrap();
+    }
+    let all = ["a.json", "in/b.json", "in/deep/c.json"];
+    let prefix = folder.path().to_str().unwrap();
+    for (pattern, expected) in [
+        ("**", &all[..]),
+        ("**/", &all),
+        ("**/*", &all),
+        ("**/*.json", &all),
+        ("i*/**", &all[1..]),
+        ("**/deep", &all[2..]),
+        ("in/**/deep/**/*", &all[2..]),
+        ("./in/**/*", &all[1..]),
+        (&format!("{prefix}/in/**/*.json"), &all[1..]),
+        ("in/**/.git/*", &["in/.git/d.json"]),
+    ] {
+        let ended = decode(folder.path(), &[pattern]);
+        assert_eq!(messages(&ended), expected, "{pattern}");
+        // Both links lead back.
+        let told: Vec<_> = ended.stderr.lines().collect();
+        assert_eq!((ended.status.code(), told.len()), (Some(66), 2), "{told:?}");
+        assert!(told[0].contains("a link back to "), "{told:?}");
+    }
+    let ended = decode(folder.path(), &["none/**"]);
+    assert_eq!(ended.stderr, "none/**: no file has a name like this\n");
+}
+
 #[test]
 fn a_heading_names_each_of_several_files_and_none_a_single_one() {
     let folder = folder(&["a.json", "b.json"]);

@@ -3,7 +3,7 @@
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use glob::MatchOptions;
+use glob::{GlobError, GlobResult, MatchOptions, Pattern, PatternError};
 use walkdir::{DirEntry, WalkDir};
 
 /// As shells read patterns: `*` and `?` fit no hidden file.
@@ -35,7 +35,7 @@ pub(super) enum InputError {
     Unmatched,
     /// A pattern is none.
     #[error("no pattern of file names: {0}")]
-    Pattern(#[from] glob::PatternError),
+    Pattern(#[from] PatternError),
     /// A directory is not to be read, or leads back to itself.
     #[error("cannot be read: {0}")]
     Unreadable(String),
@@ -72,12 +72,9 @@ impl Input {
         match self {
             Self::File(path) => Box::new(iter::once(Ok(path))),
             Self::Directory(path) => or(within(&path), (path, InputError::Empty)),
-            Self::Pattern(pattern) => match glob::glob_with(&pattern, AS_SHELLS_DO) {
+            Self::Pattern(pattern) => match fitting(&pattern) {
                 Err(error) => Box::new(iter::once(Err((pattern.into(), error.into())))),
-                Ok(paths) => or(
-                    Box::new(paths.flat_map(matched)),
-                    (pattern.into(), InputError::Unmatched),
-                ),
+                Ok(files) => or(files, (pattern.into(), InputError::Unmatched)),
             },
         }
     }
@@ -92,26 +89,92 @@ fn or(files: Files, nothing: (PathBuf, InputError)) -> Files {
     }
 }
 
+/// The files that a pattern fits, and those in the directories that it fits, each of them once.
+fn fitting(pattern: &str) -> Result<Files, PatternError> {
+    let Some((above, below)) = recursive(pattern) else {
+        let paths = glob::glob_with(pattern, AS_SHELLS_DO)?;
+        return Ok(Box::new(paths.flat_map(matched)));
+    };
+    let below = Pattern::new(below.trim_end_matches('/'))?;
+    if above.is_empty() {
+        return Ok(beneath(PathBuf::from("."), below));
+    }
+    let roots = glob::glob_with(above, AS_SHELLS_DO)?;
+    let files = roots.flat_map(move |root| match root {
+        Ok(root) if root.is_dir() => beneath(root, below.clone()),
+        Ok(_) => Box::new(iter::empty()),
+        Err(error) => unreadable(&error),
+    });
+    Ok(Box::new(files))
+}
+
+/// A pattern before its first `**` and from there on: what leads to directories, and what is looked for beneath them.
+fn recursive(pattern: &str) -> Option<(&str, &str)> {
+    let mut start = 0;
+    for part in pattern.split('/') {
+        if part == "**" {
+            return Some(pattern.split_at(start));
+        }
+        start += part.len() + 1;
+    }
+    None
+}
+
+/// The files beneath a directory that a pattern fits, themselves or a directory that they are in. A link that leads
+/// back is told, not followed, and each file comes once.
+fn beneath(root: PathBuf, pattern: Pattern) -> Files {
+    let is_hidden_meant = pattern
+        .as_str()
+        .split('/')
+        .any(|part| part.starts_with('.'));
+    let fits = move |path: &Path| {
+        let mut paths = path.ancestors();
+        paths.any(|path| path != Path::new("") && pattern.matches_path_with(path, AS_SHELLS_DO))
+    };
+    let files = walk(&root, is_hidden_meant).filter_map(move |found| match found {
+        Ok(path) => {
+            let relative = path.strip_prefix(&root).unwrap_or(&path);
+            // What is looked for here has no `./` before it.
+            let is_here = root == Path::new(".");
+            let named = if is_here {
+                relative.to_owned()
+            } else {
+                path.clone()
+            };
+            fits(relative).then_some(Ok(named))
+        }
+        error => Some(error),
+    });
+    Box::new(files)
+}
+
 /// The file or the directory that a pattern has led to.
-fn matched(found: glob::GlobResult) -> Files {
+fn matched(found: GlobResult) -> Files {
     match found {
         Ok(path) if path.is_dir() => within(&path),
         Ok(path) => Box::new(iter::once(Ok(path))),
-        Err(error) => {
-            let reason = InputError::Unreadable(error.error().to_string());
-            Box::new(iter::once(Err((error.path().to_owned(), reason))))
-        }
+        Err(error) => unreadable(&error),
     }
+}
+
+fn unreadable(error: &GlobError) -> Files {
+    let reason = InputError::Unreadable(error.error().to_string());
+    Box::new(iter::once(Err((error.path().to_owned(), reason))))
 }
 
 /// The files of a directory and of those in it. Hidden ones, pipes and sockets are passed over.
 fn within(directory: &Path) -> Files {
+    walk(directory, false)
+}
+
+/// The same, the hidden ones too where they are meant.
+fn walk(directory: &Path, is_hidden_meant: bool) -> Files {
     let root = directory.to_owned();
     let entries = WalkDir::new(directory)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+        .filter_entry(move |entry| entry.depth() == 0 || is_hidden_meant || !is_hidden(entry));
     Box::new(entries.filter_map(move |entry| match entry {
         Ok(entry) => entry.file_type().is_file().then(|| Ok(entry.into_path())),
         Err(error) => {
