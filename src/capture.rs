@@ -29,6 +29,9 @@ pub(crate) const MAGIC: &[u8] = b"Obj\x01";
 /// How many bytes a block may take, packed or unpacked. Capture ends a block after a few events.
 const LARGEST_BLOCK: usize = 128 << 20;
 
+/// How much of the name of a codec an error shows, in characters.
+const LONGEST_NAME: usize = 40;
+
 /// How Capture writes a time: `6/25/2020 3:47:29 PM`, in UTC.
 const TIME: &[BorrowedFormatItem<'_>] = format_description!(
     "[month padding:none]/[day padding:none]/[year] [hour repr:12 padding:none]:[minute]:[second] [period]"
@@ -68,6 +71,9 @@ pub(crate) enum CaptureError {
     /// It is an Avro file of something else.
     #[error("an Avro file, but not of Event Hubs Capture: {0}")]
     Foreign(String),
+    /// It is compressed in a way that Capture has not. The name is the file's.
+    #[error("it is compressed with {0:?}; deflate and snappy are read, and what is not compressed")]
+    Compressed(String),
     /// It ends too early.
     #[error("the file ends within {0}: it was cut off")]
     CutOff(Place),
@@ -201,12 +207,15 @@ fn wrong(progress: &Progress, place: Place, error: &apache_avro::Error) -> Captu
     if progress.is_at_end() {
         return CaptureError::CutOff(place);
     }
-    if matches!(error.details(), Details::MemoryAllocation { .. }) {
-        return CaptureError::TooLarge(place);
-    }
-    CaptureError::Damaged {
-        place,
-        reason: error.to_string(),
+    match error.details() {
+        Details::MemoryAllocation { .. } => CaptureError::TooLarge(place),
+        Details::CodecNotSupported(name) => {
+            CaptureError::Compressed(name.chars().take(LONGEST_NAME).collect())
+        }
+        _ => CaptureError::Damaged {
+            place,
+            reason: error.to_string(),
+        },
     }
 }
 

@@ -188,6 +188,27 @@ fn a_block_without_events_does_not_end_the_file() {
 }
 
 #[test]
+fn a_file_that_is_compressed_otherwise_is_refused_by_the_name_of_that() {
+    let file = file(1, 1, Codec::Snappy);
+    let name = b"\x0csnappy";
+    let at = file.windows(7).position(|bytes| bytes == name).unwrap();
+    for (other, expected) in [
+        ("zstandard", "zstandard"),
+        (&"x".repeat(50), &"x".repeat(40)),
+    ] {
+        let length = u8::try_from(2 * other.len()).unwrap();
+        let other = [&file[..at], &[length], other.as_bytes(), &file[at + 7..]].concat();
+        let error = read(&other).1.unwrap();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "it is compressed with {expected:?}; deflate and snappy are read, and what is not compressed"
+            )
+        );
+    }
+}
+
+#[test]
 fn a_block_that_claims_more_than_is_taken_into_memory_is_refused() {
     let file = file(1, 1, Codec::Null);
     let header = Capture::open(&file[..])
