@@ -248,6 +248,32 @@ fn records_of_bytes_that_follow_at_once_are_one_array() {
 }
 
 #[test]
+fn a_surrogate_pair_that_two_records_share_is_one_character() {
+    for (records, expected) in [
+        (&b"\xb6\x02\x3d\xd8\xb7\x02\x00\xde"[..], "😀"),
+        (
+            b"\xb6\x04a\0\x3d\xd8\xb8\x04\0\x00\xdeb\0\x99\x01c",
+            "a😀bc",
+        ),
+        (
+            b"\xb6\x02\x3d\xd8\xb6\x04\x00\xde\x3d\xd8\xbb\x02\0\0\0\x00\xde",
+            "😀😀",
+        ),
+        // The half of none.
+        (b"\xb6\x02\x3d\xd8\xb7\x02a\0", "\u{fffd}a"),
+        (b"\xb6\x02\x3d\xd8\x99\x01a", "\u{fffd}a"),
+        (b"\xb7\x02\x3d\xd8", "\u{fffd}"),
+        // Items of a list are by themselves.
+        (
+            b"\xa4\xb6\x02\x3d\xd8\xb6\x02\x00\xde\x9e\x01a\x9e\x01b\xa7",
+            "\u{fffd} \u{fffd} YQ== Yg==",
+        ),
+    ] {
+        assert_eq!(text(records), expected, "{records:x?}");
+    }
+}
+
+#[test]
 fn elements_and_attributes_come_in_every_form() {
     const NIL: [u8; 2] = [0xf6, 0x06];
     const INSTANCE: [u8; 2] = [0xf2, 0x06];

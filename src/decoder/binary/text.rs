@@ -21,6 +21,8 @@ const START_LIST: u8 = 0xa4;
 const END_LIST: u8 = 0xa6;
 const BYTES_FIRST: u8 = 0x9e;
 const BYTES_LAST: u8 = 0xa3;
+const UTF16_FIRST: u8 = 0xb6;
+const UTF16_LAST: u8 = 0xbb;
 
 /// How many bytes each item of an array of these records takes; `None` where arrays hold no such records.
 pub(super) fn width(record: u8) -> Option<usize> {
@@ -46,6 +48,7 @@ pub(super) fn read<'a>(
     match record {
         START_LIST => list(cursor, is_single),
         BYTES_FIRST..=BYTES_LAST => bytes(cursor, record),
+        UTF16_FIRST..=UTF16_LAST => characters(cursor, record),
         _ => Ok((value(cursor, record & !1, is_single)?, record & 1 == 1)),
     }
 }
@@ -83,7 +86,14 @@ fn list<'a>(cursor: &mut Cursor<'a>, is_single: bool) -> Result<(Text<'a>, bool)
         if !std::mem::take(&mut is_first) {
             text.push(b' ');
         }
-        text.extend_from_slice(&read(cursor, record, is_single)?.0);
+        match record {
+            // What one item has is not continued by the next.
+            BYTES_FIRST..=BYTES_LAST => {
+                let length = length(cursor, record, BYTES_FIRST)?;
+                text.extend_from_slice(STANDARD.encode(cursor.take(length)?).as_bytes());
+            }
+            _ => text.extend_from_slice(&value(cursor, record, is_single)?),
+        }
         // Two bytes may stand for ninety.
         cursor.room(text.len())?;
     }
@@ -104,6 +114,30 @@ fn bytes<'a>(cursor: &mut Cursor<'a>, mut record: u8) -> Result<(Text<'a>, bool)
             }
             _ => return Ok((STANDARD.encode(&bytes).into(), record & 1 == 1)),
         }
+    }
+}
+
+/// Reads UTF-16. Whoever copies a text part by part may part a surrogate pair too: what the record ends with is looked
+/// for its other half in those that follow at once.
+fn characters<'a>(cursor: &mut Cursor<'a>, mut record: u8) -> Result<(Text<'a>, bool), Fault> {
+    let mut parts: Cow<'a, [u8]> = Cow::Borrowed(units(cursor, record)?);
+    while let (0, [.., 0xd8..=0xdb], Some(next @ UTF16_FIRST..=UTF16_LAST)) =
+        (record & 1, &*parts, cursor.peek())
+    {
+        cursor.byte()?;
+        record = next;
+        parts.to_mut().extend_from_slice(units(cursor, record)?);
+    }
+    Ok((utf16(&parts).into(), record & 1 == 1))
+}
+
+/// Reads the bytes of a record of UTF-16.
+fn units<'a>(cursor: &mut Cursor<'a>, record: u8) -> Result<&'a [u8], Fault> {
+    let length = length(cursor, record & !1, UTF16_FIRST)?;
+    let bytes = cursor.take(length)?;
+    match length % 2 {
+        0 => Ok(bytes),
+        _ => Err(cursor.fault("UTF-16 of an odd number of bytes")),
     }
 }
 
@@ -197,10 +231,7 @@ fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<
             1 => "true".into(),
             _ => return Err(cursor.fault("a boolean that is neither 0 nor 1")),
         },
-        0xb6 | 0xb8 | 0xba => {
-            let length = length(cursor, kind, 0xb6)?;
-            utf16(cursor, length)?.into()
-        }
+        UTF16_FIRST..=UTF16_LAST => utf16(units(cursor, kind)?).into(),
         0xbc => {
             let prefix = cursor.byte()?;
             let prefix =
@@ -217,14 +248,11 @@ fn value<'a>(cursor: &mut Cursor<'a>, kind: u8, is_single: bool) -> Result<Text<
 }
 
 /// Half a surrogate pair is no character: it becomes U+FFFD, as it does in Microsoft's XML.
-fn utf16(cursor: &mut Cursor<'_>, length: usize) -> Result<String, Fault> {
-    let (units, []) = cursor.take(length)?.as_chunks() else {
-        return Err(cursor.fault("UTF-16 of an odd number of bytes"));
-    };
-    let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
-    Ok(char::decode_utf16(units)
+fn utf16(bytes: &[u8]) -> String {
+    let units = bytes.as_chunks().0.iter();
+    char::decode_utf16(units.map(|unit| u16::from_le_bytes(*unit)))
         .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect())
+        .collect()
 }
 
 /// The form that .NET writes a floating-point number in, from the shortest digits that tell it apart:
