@@ -94,7 +94,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         } else {
             match said.named {
                 Named::Nothing => self.shaped(name, shape),
-                named => self.named(&named, name),
+                named => self.named(&named, name, shape),
             }?;
         }
         if let Some(Identity::Id(id)) = identity {
@@ -134,20 +134,27 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         self.elements.fault(self.draft.limits.reason(full))
     }
 
-    fn named(&mut self, named: &Named, name: Name) -> Result<(), Fault> {
-        match named {
-            Named::Nothing => self.generic(name, None),
-            Named::Known(shape) => self.shaped(name, *shape),
-            Named::Pairs => self.dictionary(name),
-            Named::ArrayOf(item) => self.items(name, item),
-            Named::Unknown(type_name) => self.generic(name, Some(type_name)),
+    /// Reads an element that names its type, which counts more than the one that is declared.
+    fn named(&mut self, named: &Named, name: Name, declared: Shape) -> Result<(), Fault> {
+        match (named, declared) {
+            (Named::Nothing, _) => self.generic(name, None),
+            (Named::Known(shape), _) => self.shaped(name, *shape),
+            (Named::Pairs, _) => self.dictionary(name),
+            (Named::ArrayOf(item), _) => self.items(name, item),
+            // What stands for a declared type has at least its members. Nothing stands for a context.
+            (Named::Unknown(type_name), Shape::Complex(contract))
+                if !std::ptr::eq(contract, &CONTEXT) =>
+            {
+                self.complex(name, contract, Some(type_name))
+            }
+            (Named::Unknown(type_name), _) => self.generic(name, Some(type_name)),
         }
     }
 
     fn shaped(&mut self, name: Name, shape: Shape) -> Result<(), Fault> {
         match shape {
             Shape::Any => self.generic(name, None),
-            Shape::Complex(contract) => self.complex(name, contract),
+            Shape::Complex(contract) => self.complex(name, contract, None),
             Shape::Bag(value) => self.bag(name, *value),
             Shape::List(item) => self.items(name, &Named::Known(*item)),
             shape => {
@@ -172,7 +179,13 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         }
     }
 
-    fn complex(&mut self, name: Name, contract: &'static Contract) -> Result<(), Fault> {
+    /// Reads members, of a type that the element may have named by itself.
+    fn complex(
+        &mut self,
+        name: Name,
+        contract: &'static Contract,
+        type_name: Option<&(String, Option<String>)>,
+    ) -> Result<(), Fault> {
         let at = self.open(name)?;
         let mut names = Names::default();
         let (mut next, mut count) = (0, 0);
@@ -197,8 +210,10 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             self.draft.notes_within_name(noted, name);
             count += 1;
         }
+        let type_at = type_name
+            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
         self.draft
-            .close_members(at, count, &mut names, Some(contract), None);
+            .close_members(at, count, &mut names, Some(contract), type_at);
         self.references.forget(at, &mut names);
         Ok(())
     }
@@ -298,15 +313,21 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
     /// Reads the items of a list whose type names theirs.
     fn items(&mut self, name: Name, named: &Named) -> Result<(), Fault> {
         let at = self.open(name)?;
+        let declared = match named {
+            Named::Known(shape) => *shape,
+            _ => Shape::Any,
+        };
         let mut count = 0;
         while self.elements.child()? {
             let noted = self.draft.notes.count();
             let start = self.elements.start();
-            let said = start.said();
-            if said.is_none_or(|said| matches!(said.named, Named::Nothing)) {
+            let is_told = start
+                .said()
+                .is_some_and(|said| !matches!(said.named, Named::Nothing));
+            if !is_told && !matches!(named, Named::Known(_)) {
                 start.call(named.clone());
             }
-            self.value(Name::NONE, Shape::Any)?;
+            self.value(Name::NONE, declared)?;
             self.draft.notes.within_item(noted, count);
             count += 1;
         }

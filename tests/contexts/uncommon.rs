@@ -158,6 +158,23 @@ fn a_dictionary_is_a_bag_where_its_keys_are_texts_and_else_a_list() {
 }
 
 #[test]
+fn a_type_that_stands_for_a_declared_one_has_its_members_in_both_formats() {
+    let expected = json!([{
+        "@type": "Account", "@namespace": "http://schemas.datacontract.org/2004/07/Contoso",
+        "Attributes": {}, "FormattedValues": {}, "Id": "6420f0cc-916b-ee11-9ae6-000d3a688809", "LogicalName": "account",
+    }]);
+    let json = of_json(&format!(
+        r#"{{"__type":"EntityCollection:{XRM}","Entities":[{{"__type":"Account:#Contoso","Attributes":[],"FormattedValues":[],"Id":"6420F0CC-916B-EE11-9AE6-000D3A688809","LogicalName":"account"}}]}}"#
+    ));
+    let xml = of_xml(
+        "<g:value i:type='EntityCollection'><Entities><Entity xmlns:q='http://schemas.datacontract.org/2004/07/Contoso' i:type='q:Account'><Attributes/><FormattedValues/><Id>6420f0cc-916b-ee11-9ae6-000d3a688809</Id><LogicalName>account</LogicalName></Entity></Entities></g:value>",
+    );
+    for document in [json, xml] {
+        assert_eq!(value(&document)["Entities"], expected);
+    }
+}
+
+#[test]
 fn a_member_cannot_pass_for_what_the_document_adds() {
     let body = r#"{"@format":"xml","MessageName":"Update","@truncated":true,"@notes":[],"@other":1,
         "InputParameters":[{"key":"k","value":{"@type":"Entity","@namespace":"n","Value":1}},{"key":"@type","value":2}]}"#;
