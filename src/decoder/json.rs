@@ -113,11 +113,23 @@ impl Reader<'_, '_> {
         let values = &mut self.draft.values;
         match self.lexer.string_start()? {
             (plain, true) => Ok(values.text(plain.as_bytes())),
-            (plain, false) => values.write(|texts| {
-                texts.extend_from_slice(plain.as_bytes());
-                self.lexer
-                    .string_rest(|part| texts.extend_from_slice(part.as_bytes()))
-            }),
+            (plain, false) => {
+                let span = values.write(|texts| {
+                    texts.extend_from_slice(plain.as_bytes());
+                    self.lexer
+                        .string_rest(|part| texts.extend_from_slice(part.as_bytes()))
+                })?;
+                self.note_half();
+                Ok(span)
+            }
+        }
+    }
+
+    /// Notes half a surrogate pair in the string that was read last.
+    fn note_half(&mut self) {
+        if self.lexer.take_half() {
+            let notes = &mut self.draft.notes;
+            notes.add("half a surrogate pair, shown as U+FFFD");
         }
     }
 
@@ -218,7 +230,9 @@ impl Reader<'_, '_> {
         if self.lexer.accept_name("value") {
             return Ok(Part::Value);
         }
-        Ok(match &*self.lexer.name()? {
+        let name = self.lexer.name()?;
+        self.note_half();
+        Ok(match &*name {
             "key" => Part::Key,
             "value" => Part::Value,
             "__type" => Part::Other,
@@ -294,6 +308,7 @@ impl Reader<'_, '_> {
         names: &mut Names,
     ) -> Result<Option<(Name, Shape)>, Fault> {
         let name = self.lexer.name()?;
+        self.note_half();
         if name == "__type" && self.lexer.peek() == Some(b'"') {
             self.lexer.skip()?;
             return Ok(None);

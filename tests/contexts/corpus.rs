@@ -110,9 +110,12 @@ impl Body {
         self.id != UNTOLD[0]
     }
 
-    /// Whether a note must say that keys came more than once.
-    pub(crate) fn repeats_keys(&self) -> bool {
-        self.id.starts_with("x27-")
+    /// Whether a note must say what the context cannot show: keys that came more than once, and in JSON halves of
+    /// surrogate pairs, which are none any more in XML.
+    pub(crate) fn is_noted(&self) -> bool {
+        let is = |start| self.id.starts_with(start);
+        is("x27-")
+            || (self.format == WireFormat::Json && ["x19-", "x20-", "x21-"].into_iter().any(is))
     }
 
     /// The XML of the same message, where this is another format; not where enums differ, which are names

@@ -70,7 +70,7 @@ fn says(body: &Body, expected: &Tree) {
     let name = body.path();
     let decoded = decoded(&name);
     assert_eq!(decoded.format, body.format, "{name}");
-    assert_eq!(decoded.notes.is_empty(), !body.repeats_keys(), "{name}");
+    assert_eq!(decoded.notes.is_empty(), !body.is_noted(), "{name}");
     assert_eq!(
         decode_as(body.format, &bytes(&name)),
         Ok(decoded.clone()),

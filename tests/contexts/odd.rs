@@ -67,6 +67,37 @@ fn of_a_repeated_key_the_last_value_is_kept_and_a_note_says_so() {
     }
 }
 
+#[test]
+fn half_a_surrogate_pair_is_noted_where_it_was() {
+    let notes = |body: &[u8]| {
+        let decoded = decode(body, Hint::default()).unwrap();
+        let notes = decoded.notes.iter().map(ToString::to_string);
+        notes.collect::<Vec<_>>()
+    };
+    let what = "half a surrogate pair, shown as U+FFFD";
+    for name in [
+        "x19-lone-high-surrogate",
+        "x20-lone-low-surrogate",
+        "x21-reversed-surrogates",
+    ] {
+        let body = bytes(&format!("odd/{name}.json"));
+        assert_eq!(
+            notes(&body),
+            [format!("InputParameters.s: {what}")],
+            "{name}"
+        );
+    }
+    let body = br#"{"MessageName":"Update","a\ud83d":1,"SharedVariables":[
+        {"key":"a","value":"\\ud83d \ud83d\ude00"},{"key":"b","value":["x","\ude00"]}]}"#;
+    assert_eq!(
+        notes(body),
+        [
+            format!("a\u{fffd}: {what}"),
+            format!("SharedVariables.b[1]: {what}")
+        ]
+    );
+}
+
 const NUMBERED: &str = "odd/x11-static-dictionary.bin";
 
 /// A decoder with the strings that lie beside that body.

@@ -15,11 +15,17 @@ use crate::decoder::Fault;
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// True where half a surrogate pair was met.
+    has_half: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            has_half: false,
+        }
     }
 
     /// The next byte that is not white space, which is left to be read.
@@ -281,8 +287,16 @@ impl<'a> Lexer<'a> {
                 self.at += 6;
                 Ok(character)
             }
-            _ => Ok(char::REPLACEMENT_CHARACTER),
+            _ => {
+                self.has_half = true;
+                Ok(char::REPLACEMENT_CHARACTER)
+            }
         }
+    }
+
+    /// Whether half a surrogate pair was met since this was asked last.
+    pub(super) fn take_half(&mut self) -> bool {
+        std::mem::take(&mut self.has_half)
     }
 
     fn code_unit(&self, at: usize) -> Option<u16> {
