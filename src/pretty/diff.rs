@@ -1,10 +1,11 @@
 //! A context as the change that it tells: column by column, what was and what is.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io;
 
 use super::value::{Brief, Name, pair};
-use super::{DIM, Page, YELLOW, label};
+use super::{DIM, Page, YELLOW};
 use crate::context::{ChangedColumn, Document, Entity, ExecutionContext, Target};
 
 /// The width that names of columns are brought to, unless they are longer.
@@ -77,12 +78,15 @@ impl Page {
             row,
             context,
             width,
+            sent: labels(std::iter::once(row)),
+            before: labels(context.pre_images_of(row)),
+            stored: labels(context.post_images_of(row)),
         };
         for column in &changed {
-            self.changed_column(row, column)?;
+            self.changed_column(&row, column)?;
         }
         for column in &others {
-            self.changed_column(row, column)?;
+            self.changed_column(&row, column)?;
             self.paint(YELLOW, "  not sent")?;
         }
         match kept.len() {
@@ -93,18 +97,16 @@ impl Page {
         }
     }
 
-    fn changed_column(&mut self, row: Row<'_>, column: &ChangedColumn<'_>) -> fmt::Result {
+    fn changed_column<'a>(&mut self, row: &Row<'a>, column: &ChangedColumn<'_>) -> fmt::Result {
         let name = Name(column.name).to_string();
         let width = row.width;
         write!(self.text, "\n    {name:width$}  ")?;
         let is_as_sent = column
             .stored
             .is_some_and(|stored| column.new.is_same(&stored));
-        let new_label = row.label_sent(column.name).or_else(|| {
-            let stored = row.label_stored(column.name);
-            stored.filter(|_| is_as_sent)
-        });
-        let old_label = row.label_before(column.name);
+        let label = |labels: &Labels<'a>| labels.get(column.name).copied();
+        let new_label = label(&row.sent).or_else(|| label(&row.stored).filter(|_| is_as_sent));
+        let old_label = label(&row.before);
         match column.old {
             Some(old) => {
                 let (old, new) = pair((old, old_label), (column.new, new_label));
@@ -119,10 +121,7 @@ impl Page {
         }
         match column.stored {
             Some(stored) if !is_as_sent => {
-                let (stored, _) = pair(
-                    (stored, row.label_stored(column.name)),
-                    (column.new, new_label),
-                );
+                let (stored, _) = pair((stored, label(&row.stored)), (column.new, new_label));
                 self.paint(YELLOW, format_args!("  post-image: {stored}"))
             }
             _ => Ok(()),
@@ -131,31 +130,40 @@ impl Page {
 }
 
 /// A row that is written, with what tells how it was and how it is.
-#[derive(Clone, Copy)]
 struct Row<'a> {
     row: Entity<'a>,
     context: ExecutionContext<'a>,
     width: usize,
+    /// How a user sees the values that were sent, those before and those after, as far as the body says it.
+    sent: Labels<'a>,
+    before: Labels<'a>,
+    stored: Labels<'a>,
 }
 
-impl<'a> Row<'a> {
-    fn label_sent(self, column: &str) -> Option<&'a str> {
-        label(self.row.formatted_values(), column)
-    }
+/// Labels by the names of their columns: a body may have a hundred thousand of each.
+type Labels<'a> = HashMap<&'a str, &'a str>;
 
-    fn label_before(self, column: &str) -> Option<&'a str> {
-        let mut images = self.context.pre_images_of(self.row);
-        images.find_map(|image| label(image.formatted_values(), column))
+/// The labels of rows; of several that have one for a column, the first one counts.
+fn labels<'a>(rows: impl Iterator<Item = Entity<'a>>) -> Labels<'a> {
+    let mut labels = HashMap::new();
+    for row in rows {
+        for (column, label) in row
+            .formatted_values()
+            .iter()
+            .flat_map(|values| values.iter())
+        {
+            if let Some(label) = label.as_str() {
+                labels.entry(column).or_insert(label);
+            }
+        }
     }
+    labels
+}
 
-    fn label_stored(self, column: &str) -> Option<&'a str> {
-        let mut images = self.context.post_images_of(self.row);
-        images.find_map(|image| label(image.formatted_values(), column))
-    }
-
+impl Row<'_> {
     /// Why the old value of a column is not known. Images leave out what is empty, so that a column which
     /// is not in one was empty or was not asked for.
-    fn unknown(self) -> &'static str {
+    fn unknown(&self) -> &'static str {
         let is_new = match self.context.message_name() {
             Some("Create" | "CreateMultiple") => true,
             Some("Upsert") => self

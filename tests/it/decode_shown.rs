@@ -270,3 +270,25 @@ fn what_does_not_decode_is_explained_as_far_as_it_goes() {
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
 }
+
+#[test]
+fn as_many_columns_with_labels_as_fit_take_no_longer_than_their_number() {
+    let each = |value: fn(usize) -> String| {
+        let all: Vec<_> = (0..25_000)
+            .map(|n| pair(&format!("k{n}"), &value(n)))
+            .collect();
+        all.join(",")
+    };
+    let columns = each(|n| n.to_string());
+    let labels = each(|n| format!(r#""no. {n}""#));
+    let sent = pair("Target", &row(ID, &columns, ""));
+    let before = pair("p", &row(ID, "", &labels));
+    let after = pair("p", &row(ID, &columns, &labels));
+    let shown = diff(context("Update", &sent, &before, &after));
+    assert_eq!(shown.len(), 25_001);
+    assert!(
+        shown[25_000].ends_with("24999 (no. 24999)"),
+        "{}",
+        shown[25_000]
+    );
+}
