@@ -543,6 +543,18 @@ fn as_many_references_and_pairs_as_fit_take_no_longer_than_their_number() {
 }
 
 #[test]
+fn a_hundred_thousand_items_of_a_long_type_take_no_longer_than_their_number() {
+    let arrays = "ArrayOf".repeat(140);
+    let decoded = decoded(&xml(&format!(
+        r#"<SharedVariables><p><key>a</key><value xmlns:q="u" i:type="q:{arrays}X">{}</value></p></SharedVariables>"#,
+        "<x/>".repeat(100_000)
+    )));
+    let variables = decoded.context().shared_variables().unwrap();
+    let items = variables.get("a").and_then(|value| value.as_array());
+    assert_eq!(items.map(|items| items.len()), Some(100_000));
+}
+
+#[test]
 fn a_type_that_comes_late_counts_also_behind_what_is_deep() {
     let (open, close) = (
         r#"{"SharedVariables":[{"key":"k","value":{"Parent":0,"__type":"X"}},{"key":"p","value":{"__type":"RemoteExecutionContext:http:\/\/schemas.microsoft.com\/xrm\/2011\/Contracts","ParentContext":"#,

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::rc::Rc;
 
 use smol_str::SmolStr;
 
@@ -290,7 +291,7 @@ impl<T: Tag> Start<T> {
     }
 }
 
-/// The type that an element names.
+/// The type that an element names. Each item of an array has a copy.
 #[derive(Debug, Clone, Default)]
 pub(in crate::decoder) enum Named {
     /// None.
@@ -301,9 +302,9 @@ pub(in crate::decoder) enum Named {
     /// `ArrayOfKeyValue...`.
     Pairs,
     /// `ArrayOf...`, with the type of its items.
-    ArrayOf(Box<Self>),
+    ArrayOf(Rc<Self>),
     /// Any other, with its name and, where it is none of Microsoft's, its namespace.
-    Unknown(Box<(String, Option<String>)>),
+    Unknown(Rc<(String, Option<String>)>),
 }
 
 impl Named {
@@ -321,10 +322,10 @@ impl Named {
         }
         Ok(match name.strip_prefix(b"ArrayOf") {
             Some(item) if item.starts_with(b"KeyValue") => Self::Pairs,
-            Some(item) => Self::ArrayOf(Box::new(Self::new(item, namespace)?)),
+            Some(item) => Self::ArrayOf(Rc::new(Self::new(item, namespace)?)),
             None => {
                 let name = str::from_utf8(name).map_err(|_| "a type whose name is not UTF-8")?;
-                Self::Unknown(Box::new((
+                Self::Unknown(Rc::new((
                     name.to_owned(),
                     sent.map(|namespace| namespace.to_string()),
                 )))
