@@ -45,7 +45,7 @@ impl Answer {
         }
         let condition = find(["error-condition", "errorCondition"]).and_then(text);
         let description = find(["status-description", "statusDescription"]).and_then(text);
-        Err(Failure::Condition {
+        Err(Failure::Answer {
             condition: condition.unwrap_or_else(|| condition_of(status)).to_owned(),
             description: format!("{} [status {status}]", description.unwrap_or_default()),
         })
@@ -120,7 +120,7 @@ mod tests {
         let check = |properties: &[(&str, SimpleValue)], expected: &str| match answer(properties)
             .expect_err(expected)
         {
-            Failure::Condition { condition, .. } => assert_eq!(condition, expected),
+            Failure::Answer { condition, .. } => assert_eq!(condition, expected),
             other => panic!("{other:?}"),
         };
         check(&[status(401)], "amqp:unauthorized-access");

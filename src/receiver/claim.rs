@@ -202,7 +202,7 @@ impl Claim {
                 tracing::debug!(audience = self.audience, "token of the new secret put");
                 Ok(())
             }
-            Err(Failure::Condition { description, .. }) => {
+            Err(Failure::Condition { description, .. } | Failure::Answer { description, .. }) => {
                 if self.refused.is_none_or(|(refused, _)| refused != version) {
                     tracing::warn!(
                         "the new secret of event hub {:?} is refused: {}; the old token serves until it is over",
@@ -264,7 +264,7 @@ fn expired(expiry: OffsetDateTime) -> Failure {
 /// Says of a token that we did not sign when it expires, for that is its usual fault.
 fn explain(failure: Failure, token: &Token) -> Failure {
     match failure {
-        Failure::Condition {
+        Failure::Answer {
             condition,
             description,
         } if token.renew_at.is_none() => {
@@ -272,7 +272,7 @@ fn explain(failure: Failure, token: &Token) -> Failure {
             let expiry = expiry.unwrap_or_else(|| "at an unknown time".to_owned());
             let description =
                 format!("the given SharedAccessSignature expires {expiry}; {description}");
-            Failure::Condition {
+            Failure::Answer {
                 condition,
                 description,
             }

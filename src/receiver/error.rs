@@ -234,6 +234,10 @@ impl ReceiverError {
             Failure::Condition {
                 condition,
                 description,
+            }
+            | Failure::Answer {
+                condition,
+                description,
             } => Self::of_condition(&condition, reason(&condition, &description), object),
         }
     }

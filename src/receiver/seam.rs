@@ -24,6 +24,13 @@ pub(crate) enum Failure {
         /// The error's text, with its tracking tail.
         description: String,
     },
+    /// A node, `$cbs` or `$management`, has turned a question down, which says nothing of links and of positions.
+    Answer {
+        /// The error's symbol, or what the answer's status stands for.
+        condition: String,
+        /// The answer's text.
+        description: String,
+    },
     /// The connection ended without the service saying why, or an answer did not come in time.
     Lost {
         /// How it came to an end.

@@ -115,3 +115,52 @@ async fn a_hub_that_was_made_anew_is_read_from_where_the_policy_says() {
         }
     }
 }
+
+/// The answer of a node with this status, as a bad request: what is wrong with it, nobody says.
+fn as_bad_request(mut frame: Vec<u8>, status: i32) -> Vec<u8> {
+    let name = b"status-code";
+    let value = [&[0x71][..], &status.to_be_bytes()].concat();
+    let is_answer = frame.windows(name.len()).any(|part| part == name);
+    let at = frame.windows(5).position(|part| part == value);
+    if let Some(at) = at.filter(|_| is_answer) {
+        frame[at + 1..at + 5].copy_from_slice(&400_i32.to_be_bytes());
+    }
+    frame
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_calls_a_question_bad_says_nothing_of_the_position() {
+    // `$cbs` as soon as the connection is lost, `$management` as soon as nothing comes.
+    for (status, silence) in [(202, 0), (200, 65)] {
+        for policy in ["earliest", "latest", "stop"] {
+            let world = World::start().await;
+            world.append(0..5);
+            let between = Between::new(&world).await;
+            let hub = EventHub::new(Config {
+                lost_position: policy.parse().expect("a policy"),
+                ..config(&between.string)
+            });
+            let mut receiver = hub.receiver(PartitionId::new("0"), StartPosition::Earliest);
+            let is_refusing = std::cell::Cell::new(false);
+            let scene = async {
+                expect(&mut receiver, 0..5).await;
+                is_refusing.set(true);
+                if silence == 0 {
+                    world.emulator.drop_connections();
+                }
+                quiet(&mut receiver, Duration::from_secs(300 + silence)).await;
+                world.append(5..7);
+                is_refusing.set(false);
+                expect(&mut receiver, 5..7).await;
+            };
+            let fate = |_, _, frame| match is_refusing.get() {
+                true => Fate::Pass(as_bad_request(frame, status)),
+                false => Fate::Pass(frame),
+            };
+            tokio::select! {
+                () = scene => {}
+                () = between.pass(fate, |_| {}) => unreachable!(),
+            }
+        }
+    }
+}

@@ -196,7 +196,8 @@ impl Checkup<'_> {
                     }
                 }
                 Err(failure) => {
-                    is_lost = !matches!(failure, Failure::Condition { .. });
+                    is_lost =
+                        !matches!(failure, Failure::Condition { .. } | Failure::Answer { .. });
                     let error = judged(&self.config, failure, Some(partition));
                     self.failed(Step::Partition, took, error)
                 }
