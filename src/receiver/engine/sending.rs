@@ -31,10 +31,11 @@ impl Sending {
         has_room
     }
 
-    /// The peer grants credit, counted from `delivery_count`.
+    /// The peer grants credit, counted from `delivery_count`; it may be more than serial numbers compare.
     pub(super) fn flowed(&mut self, delivery_count: Option<u32>, credit: u32) {
-        let limit = delivery_count.unwrap_or(0).wrapping_add(credit);
-        self.credit = serial::ahead(limit, self.delivery_count).unwrap_or(0);
+        let seen = delivery_count.unwrap_or(0);
+        let on_its_way = serial::ahead(self.delivery_count, seen).unwrap_or(0);
+        self.credit = credit.saturating_sub(on_its_way);
     }
 
     /// What there is to be sent of the next message, and whether its first byte is among it.

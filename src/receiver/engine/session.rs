@@ -217,9 +217,10 @@ impl Session {
 
     /// The peer tells how far it has come; it may ask the same of us.
     pub(super) fn flowed(&mut self, flow: &Flow, out: &mut BytesMut) -> Result<Outcome, Fault> {
-        let next_incoming = flow.next_incoming_id.unwrap_or(0);
-        let limit = next_incoming.wrapping_add(flow.incoming_window);
-        self.outgoing_window = serial::ahead(limit, self.next_outgoing).unwrap_or(0);
+        // What it has not seen yet counts; its window may be larger than serial numbers compare.
+        let seen = flow.next_incoming_id.unwrap_or(0);
+        let on_its_way = serial::ahead(self.next_outgoing, seen).unwrap_or(0);
+        self.outgoing_window = flow.incoming_window.saturating_sub(on_its_way);
         let mut outcome = Outcome::Nothing;
         let mut handle = None;
         if let Some(theirs) = &flow.handle {

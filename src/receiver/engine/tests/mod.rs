@@ -3,6 +3,7 @@
 mod driven;
 mod faults;
 mod model;
+mod nodes;
 mod streams;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,92 @@
+//! Nodes that are asked, of a peer whose windows are as large as they get.
+
+use fe2o3_amqp::types::performatives::Flow;
+use fe2o3_amqp::types::primitives::Value;
+
+use super::*;
+use crate::receiver::engine::requests::NodeId;
+
+/// The peer's handles of a node's links.
+const QUESTIONS: u32 = 20;
+const ANSWERS: u32 = 21;
+
+/// A client that has attached a node, whose links the peer keeps.
+fn attached_node() -> (Client, Peer, NodeId) {
+    let mut client = Client::new(1, 0, 10);
+    let mut peer = Peer::open(None);
+    peer.begin(0);
+    client.hear(&peer.bytes.split());
+    let node = client
+        .machine
+        .attach_node(client.begun[0], "$node", "me")
+        .unwrap();
+    answer_attach(&mut peer, "me", QUESTIONS, ANSWERS);
+    client.hear(&peer.bytes.split());
+    assert_eq!(client.attached.len(), 2, "{:?}", client.story);
+    client.sent.clear();
+    (client, peer, node)
+}
+
+fn answer_attach(peer: &mut Peer, reply_to: &str, questions: u32, answers: u32) {
+    for (end, handle, role) in [
+        ("sender", questions, Role::Receiver),
+        ("receiver", answers, Role::Sender),
+    ] {
+        let answer = Attach {
+            name: format!("{reply_to}-{end}"),
+            role,
+            handle: handle.into(),
+            initial_delivery_count: Some(0),
+            ..attach(0, 0)
+        };
+        peer.put(PEER_CHANNEL, &answer);
+    }
+}
+
+/// The peer has room for so many frames, and credit for so many questions.
+fn allow(peer: &mut Peer, window: u32, credit: u32) {
+    let flow = Flow {
+        next_incoming_id: Some(0),
+        incoming_window: window,
+        next_outgoing_id: 0,
+        outgoing_window: 10,
+        handle: Some(QUESTIONS.into()),
+        delivery_count: Some(0),
+        link_credit: Some(credit),
+        available: None,
+        drain: false,
+        echo: false,
+        properties: None,
+    };
+    peer.put(PEER_CHANNEL, &flow);
+}
+
+fn count(client: &Client, code: u8) -> usize {
+    let sent = frames(&client.sent);
+    sent.iter().filter(|frame| frame.0 == code).count()
+}
+
+#[test]
+fn whatever_room_and_credit_a_peer_has_questions_go_out() {
+    for (window, credit, expected) in [
+        (10, 10, 3),
+        (2, 10, 2),
+        (10, 1, 1),
+        (0, 10, 0),
+        (1 << 31, 10, 3),
+        (u32::MAX, 10, 3),
+        (10, 1 << 31, 3),
+        (u32::MAX, u32::MAX, 3),
+    ] {
+        let (mut client, mut peer, node) = attached_node();
+        allow(&mut peer, window, credit);
+        client.hear(&peer.bytes.split());
+        for _ in 0..3 {
+            client.machine.ask(node, &[], Value::Null).unwrap();
+        }
+        // Said again, it counts from where it did.
+        allow(&mut peer, window, credit);
+        client.hear(&peer.bytes.split());
+        assert_eq!(count(&client, 0x14), expected, "{window} {credit}");
+    }
+}
