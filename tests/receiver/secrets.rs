@@ -185,3 +185,82 @@ async fn a_signature_that_has_expired_is_refused_before_anybody_is_asked() {
     );
     assert!(!error.to_string().contains("c2ln"), "{error}");
 }
+
+/// A performative, and behind it whatever its frame holds else.
+fn performative(frame: &[u8], code: u8) -> Option<&[u8]> {
+    let body = frame.get(8..)?;
+    body.starts_with(&[0x00, 0x53, code]).then_some(body)
+}
+
+/// A hub that takes the links to `$cbs` away as soon as a token was put, on each connection once.
+fn takes_cbs_away() -> impl FnMut(usize, usize, Vec<u8>) -> Fate {
+    use fe2o3_amqp::types::performatives::{Attach, Detach};
+
+    let (mut handles, mut taken) = (Vec::new(), Vec::new());
+    let mut last = None;
+    move |connection, number, frame| {
+        if number == 0 {
+            (handles, taken) = (Vec::new(), Vec::new());
+        }
+        let channel = [frame[6], frame[7]];
+        if let Some(body) = performative(&frame, 0x12) {
+            let attach: Attach = serde_amqp::from_slice(body).expect("an attach");
+            if attach.name.starts_with("cbs-") {
+                handles.push((channel, attach.handle));
+            }
+        }
+        if let Some(body) = performative(&frame, 0x16) {
+            let detach: Detach = serde_amqp::from_slice(body).expect("a detach");
+            let place = (channel, detach.handle);
+            if let Some(at) = taken.iter().position(|taken| *taken == place) {
+                // The hub answers what it has not asked for.
+                taken.remove(at);
+                return Fate::Pass(vec![0, 0, 0, 8, 2, 0, 0, 0]);
+            }
+        }
+        let is_put = performative(&frame, 0x14).is_some() && count(&frame, b"Accepted") > 0;
+        if !is_put || last.replace(connection) == Some(connection) {
+            return Fate::Pass(frame);
+        }
+        let mut frames = frame;
+        for (channel, handle) in std::mem::take(&mut handles) {
+            taken.push((channel, handle.clone()));
+            let detach = Detach {
+                handle,
+                closed: true,
+                error: None,
+            };
+            let body = serde_amqp::to_vec(&detach).expect("a detach");
+            let size = u32::try_from(8 + body.len()).expect("a size");
+            let head = [&size.to_be_bytes()[..], &[2, 0], &channel].concat();
+            frames.extend([head, body].concat());
+        }
+        Fate::Pass(frames)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_keeps_no_links_to_cbs_is_read_and_given_new_tokens() {
+    let world = World::start().await;
+    world.append(0..3);
+    let between = Between::new(&world).await;
+    let mut receiver = between.receiver();
+    let put = std::cell::Cell::new(0);
+    let scene = async {
+        let begun = tokio::time::Instant::now();
+        read(&mut receiver, 0..3).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{begun:?}");
+        // Long enough for a token to be over.
+        quiet(&mut receiver, Duration::from_secs(4_000)).await;
+        world.append(3..4);
+        read(&mut receiver, 3..4).await;
+        assert!(put.get() >= 2, "{}", put.get());
+        if matches!(ENGINE, Engine::Own) {
+            assert_eq!(receiver.standing().snapshot().reconnects, 0);
+        }
+    };
+    tokio::select! {
+        () = scene => {}
+        () = between.pass(takes_cbs_away(), |said| put.set(put.get() + count(said, b"put-token"))) => {}
+    }
+}

@@ -121,9 +121,8 @@ impl Running {
                 .for_each(|link| self.shared.renew(state, *link));
             Ok((node, links))
         })?;
-        for link in links {
-            self.wait(|state| state.mailboxes.attached(link)).await?;
-        }
+        let attached = self.wait(|state| state.mailboxes.attached_all(links));
+        attached.await.inspect_err(|_| self.detach_node(node))?;
         Ok(node)
     }
 
@@ -144,6 +143,11 @@ impl Running {
         };
         self.wait(|state| state.mailboxes.answer(request, links))
             .await
+    }
+
+    /// True where the peer has taken the links of a node away, and another is to be attached before it is asked.
+    pub(in crate::receiver) fn is_node_over(&self, node: NodeId) -> bool {
+        self.shared.lock().machine.is_node_over(node)
     }
 
     /// Detaches the links of a node.

@@ -25,6 +25,12 @@ impl SessionId {
 }
 
 impl LinkId {
+    /// A link that there is not.
+    pub(super) const NOWHERE: Self = Self {
+        session: SessionId(u16::MAX),
+        handle: u32::MAX,
+    };
+
     /// Within its session: small numbers, given anew once a link is over.
     pub(super) fn index(self) -> usize {
         self.handle as usize

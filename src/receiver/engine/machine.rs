@@ -310,6 +310,7 @@ impl Machine {
 
     /// Ends a session, and with it its links.
     pub fn end(&mut self, session: SessionId) {
+        self.give_up_nodes_in(session);
         if let Ok((session, out)) = self.session(session)
             && let Err(fault) = session.end(None, out)
         {
@@ -484,6 +485,7 @@ impl Machine {
         if is_answer {
             return Ok(Advance::Quietly);
         }
+        self.give_up_nodes_in(id);
         let cause = end.error.clone().into();
         Ok(Advance::To(Happening::Ended(id, cause)))
     }
@@ -492,6 +494,7 @@ impl Machine {
     fn end_with(&mut self, id: SessionId, fault: Fault) -> Result<Advance, Fault> {
         let (session, out) = self.session(id)?;
         session.end(Some(fault.error()), out)?;
+        self.give_up_nodes_in(id);
         Ok(Advance::To(Happening::Ended(id, Cause::Fault(fault))))
     }
 
@@ -507,7 +510,10 @@ impl Machine {
                 Happening::Attached(link)
             }
             Outcome::Drained { handle } => Happening::Drained(link(handle)),
-            Outcome::Detached { handle, cause } => Happening::Detached(link(handle), cause),
+            Outcome::Detached { handle, cause } => {
+                self.give_up_node_of(link(handle));
+                Happening::Detached(link(handle), cause)
+            }
             Outcome::Delivered {
                 handle,
                 delivery_id,

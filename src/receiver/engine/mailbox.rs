@@ -119,6 +119,16 @@ impl Mailboxes {
         mailbox.is_attached.then_some(Ok(()))
     }
 
+    /// Whether all of these links were attached, or why one of them was not.
+    pub(super) fn attached_all(&mut self, links: [LinkId; 2]) -> Option<Result<(), Cause>> {
+        let [one, other] = links.map(|link| self.attached(link));
+        match (one, other) {
+            (Some(Err(cause)), _) | (_, Some(Err(cause))) => Some(Err(cause)),
+            (Some(Ok(())), Some(Ok(()))) => Some(Ok(())),
+            _ => None,
+        }
+    }
+
     /// Whether a link was drained, or why not.
     pub(super) fn drained(&mut self, link: LinkId) -> Option<Result<(), Cause>> {
         let mailbox = self.link(link);

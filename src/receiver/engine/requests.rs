@@ -55,6 +55,17 @@ impl Node {
         }
     }
 
+    /// The peer has taken its links away, whose places others may get: none of them is its own any more.
+    pub(super) fn give_up(&mut self) {
+        self.questions = LinkId::NOWHERE;
+        self.answers = LinkId::NOWHERE;
+    }
+
+    /// True once it was given up.
+    pub(super) fn is_over(&self) -> bool {
+        self.questions == LinkId::NOWHERE
+    }
+
     /// The link that questions go out on.
     pub(super) fn questions(address: &str, reply_to: &str) -> Attach {
         Attach {

@@ -32,14 +32,14 @@ const CONTAINER_ID: &str = "dataverse-listener";
 #[derive(Debug)]
 pub(crate) struct Connection {
     wire: Arc<Wire>,
-    session: SessionId,
     keeper: Option<Keeper>,
 }
 
-/// A connection that runs, and the word that was left why it does not any more.
+/// A connection that runs with its session, and the word that was left why it does not any more.
 #[derive(Debug)]
 struct Wire {
     running: Running,
+    session: SessionId,
     cause: Mutex<Option<Failure>>,
 }
 
@@ -71,8 +71,11 @@ impl Connection {
         let session = step("begin", running.begin()).await?;
         let cause = Mutex::new(None);
         Ok(Self {
-            wire: Arc::new(Wire { running, cause }),
-            session,
+            wire: Arc::new(Wire {
+                running,
+                session,
+                cause,
+            }),
             keeper: None,
         })
     }
@@ -93,7 +96,7 @@ impl Connection {
         let mut connection = Self::open(connection_string, transport, unread, trail).await?;
         trail.begin(Step::Token);
         let wire = Arc::clone(&connection.wire);
-        let node = connection.attach_node(claim::NODE).await?;
+        let node = wire.attach_node(claim::NODE).await?;
         let mut cbs = CbsNode { wire, node };
         claim.make(&mut cbs).await?;
         connection.keeper = Some(Keeper::start(async move {
@@ -102,13 +105,6 @@ impl Connection {
             wire.cut_because(failure);
         }));
         Ok(connection)
-    }
-
-    async fn attach_node(&self, address: &'static str) -> Result<NodeId, Failure> {
-        let reply_to = format!("{}-{:016x}", &address[1..], fastrand::u64(..));
-        let running = &self.wire.running;
-        let attach = running.attach_node(self.session, address, &reply_to);
-        step(&format!("the attach to {address}"), attach).await
     }
 
     /// The ids of a hub's partitions, unsorted.
@@ -148,7 +144,7 @@ impl Connection {
     }
 
     async fn ask_management(&self, question: &[(&str, &str)]) -> Result<Answer, Failure> {
-        let node = self.attach_node(management::NODE).await?;
+        let node = self.wire.attach_node(management::NODE).await?;
         let answer = self.wire.ask(management::NODE, node, question, Value::Null);
         let answer = answer.await;
         self.wire.running.detach_node(node);
@@ -157,7 +153,7 @@ impl Connection {
 
     /// Attaches a link, as `attach` says but for the handle.
     pub(super) async fn attach(&self, attach: Attach) -> Result<LinkId, Failure> {
-        let attached = self.wire.running.attach(self.session, attach);
+        let attached = self.wire.running.attach(self.wire.session, attach);
         let attached = step("the attach", attached).await;
         attached.map_err(|failure| self.wire.explain(failure))
     }
@@ -191,7 +187,12 @@ struct CbsNode {
 }
 
 impl Cbs for CbsNode {
+    /// A peer may take links away on which nothing happens, and a token is renewed once in a long while.
     async fn ask(&mut self, properties: &[(&str, &str)], body: Value) -> Result<(), Failure> {
+        if self.wire.running.is_node_over(self.node) {
+            self.wire.running.detach_node(self.node);
+            self.node = self.wire.attach_node(claim::NODE).await?;
+        }
         let answer = self.wire.ask(claim::NODE, self.node, properties, body);
         answer.await.map(|_| ())
     }
@@ -203,6 +204,12 @@ impl Cbs for CbsNode {
 }
 
 impl Wire {
+    async fn attach_node(&self, address: &'static str) -> Result<NodeId, Failure> {
+        let reply_to = format!("{}-{:016x}", &address[1..], fastrand::u64(..));
+        let attach = self.running.attach_node(self.session, address, &reply_to);
+        step(&format!("the attach to {address}"), attach).await
+    }
+
     async fn ask(
         &self,
         name: &str,

@@ -40,6 +40,32 @@ impl Machine {
         }
     }
 
+    /// True where a node has no links any more: the peer has detached one of them, or ended their session.
+    pub(in crate::receiver::engine) fn is_node_over(&self, node: NodeId) -> bool {
+        let node = self.nodes.get(node.0).and_then(Option::as_ref);
+        node.is_none_or(Node::is_over)
+    }
+
+    /// A link is over. The node that it belonged to, where it did, is over with it.
+    pub(super) fn give_up_node_of(&mut self, link: LinkId) {
+        let mut nodes = self.nodes.iter_mut().flatten();
+        if let Some(node) = nodes.find(|node| [node.questions, node.answers].contains(&link)) {
+            let left = [node.questions, node.answers];
+            node.give_up();
+            left.into_iter()
+                .filter(|left| *left != link)
+                .for_each(|left| self.detach(left));
+        }
+    }
+
+    /// A session is over, and with it its nodes.
+    pub(super) fn give_up_nodes_in(&mut self, session: SessionId) {
+        let nodes = self.nodes.iter_mut().flatten();
+        nodes
+            .filter(|node| node.answers.session == session)
+            .for_each(Node::give_up);
+    }
+
     /// Asks a node.
     ///
     /// # Errors
@@ -53,7 +79,7 @@ impl Machine {
         self.requests += 1;
         let id = RequestId(self.requests);
         let asked = self.nodes.get_mut(node.0).and_then(Option::as_mut);
-        let asked = asked.ok_or(NO_NODE)?;
+        let asked = asked.filter(|node| !node.is_over()).ok_or(NO_NODE)?;
         let question = asked.question(id, properties, body)?;
         let questions = asked.questions;
         self.send(questions, question)?;

@@ -1,4 +1,4 @@
-//! Nodes that are asked, of a peer whose windows are as large as they get.
+//! Nodes that are asked: a peer whose windows are as large as they get, and one that takes its links away.
 
 use fe2o3_amqp::types::performatives::Flow;
 use fe2o3_amqp::types::primitives::Value;
@@ -61,6 +61,15 @@ fn allow(peer: &mut Peer, window: u32, credit: u32) {
     peer.put(PEER_CHANNEL, &flow);
 }
 
+fn detach(peer: &mut Peer, handle: u32) {
+    let detach = Detach {
+        handle: handle.into(),
+        closed: true,
+        error: Some(error("amqp:link:detach-forced")),
+    };
+    peer.put(PEER_CHANNEL, &detach);
+}
+
 fn count(client: &Client, code: u8) -> usize {
     let sent = frames(&client.sent);
     sent.iter().filter(|frame| frame.0 == code).count()
@@ -89,4 +98,71 @@ fn whatever_room_and_credit_a_peer_has_questions_go_out() {
         client.hear(&peer.bytes.split());
         assert_eq!(count(&client, 0x14), expected, "{window} {credit}");
     }
+}
+
+#[test]
+fn a_node_whose_links_the_peer_has_taken_away_takes_no_event_of_those_that_come_after() {
+    for taken in [&[QUESTIONS, ANSWERS][..], &[ANSWERS], &[QUESTIONS]] {
+        let (mut client, mut peer, node) = attached_node();
+        taken.iter().for_each(|link| detach(&mut peer, *link));
+        client.hear(&peer.bytes.split());
+        assert!(client.machine.ask(node, &[], Value::Null).is_err());
+        // What is left of the node is given up.
+        assert_eq!(count(&client, 0x16), 2, "{taken:?}");
+        for link in [QUESTIONS, ANSWERS] {
+            if !taken.contains(&link) {
+                detach(&mut peer, link);
+            }
+        }
+        client.hear(&peer.bytes.split());
+        client.attached.clear();
+        for link in 0..2 {
+            let session = client.begun[0];
+            client.machine.attach(session, attach(0, link)).unwrap();
+            peer.attach(0, link, true);
+        }
+        client.hear(&peer.bytes.split());
+        for link in 0..2 {
+            peer.transfer(&Sent {
+                link,
+                id: link,
+                ..Sent::default()
+            });
+        }
+        client.hear(&peer.bytes.split());
+        let delivered = client
+            .story
+            .iter()
+            .filter(|what| what.contains("delivered"));
+        assert_eq!(delivered.count(), 2, "{:?}", client.story);
+        // Nor does whoever gives it up take one of their links away.
+        client.sent.clear();
+        client.machine.detach_node(node);
+        client.say();
+        assert_eq!(count(&client, 0x16), 0);
+    }
+}
+
+#[test]
+fn a_node_of_a_session_that_is_over_is_over() {
+    let (mut client, mut peer, node) = attached_node();
+    peer.end(0, None);
+    client.hear(&peer.bytes.split());
+    assert!(client.machine.ask(node, &[], Value::Null).is_err());
+    client.attached.clear();
+    let session = client.machine.begin().unwrap();
+    peer.begin(0);
+    client.hear(&peer.bytes.split());
+    for link in 0..2 {
+        client.machine.attach(session, attach(0, link)).ok();
+        peer.attach(0, link, true);
+    }
+    // Names of links are numbered by their session.
+    client.hear(&peer.bytes.split());
+    peer.transfer(&Sent {
+        link: 1,
+        ..Sent::default()
+    });
+    client.hear(&peer.bytes.split());
+    assert!(client.happened_last("delivered 0-1"), "{:?}", client.story);
 }
