@@ -510,6 +510,10 @@ impl Machine {
                 Happening::Attached(link)
             }
             Outcome::Drained { handle } => Happening::Drained(link(handle)),
+            Outcome::GivenBack { handle } => {
+                self.on_receiving(link(handle), |_| true);
+                return Advance::Quietly;
+            }
             Outcome::Detached { handle, cause } => {
                 self.give_up_node_of(link(handle));
                 Happening::Detached(link(handle), cause)

@@ -20,6 +20,8 @@ pub(super) struct Receiving {
     delivery_count: u32,
     /// True while the peer is to use up its credit or to give it back.
     is_draining: bool,
+    /// True when credit was given back, and the peer has yet to be told.
+    owes_word: bool,
     partial: Option<Box<Partial>>,
     max_message_size: usize,
 }
@@ -42,6 +44,7 @@ impl Receiving {
             overdrawn: 0,
             delivery_count: 0,
             is_draining: false,
+            owes_word: false,
             partial: None,
             max_message_size,
         }
@@ -124,6 +127,7 @@ impl Receiving {
         self.check_size(payload.len())?;
         if transfer.aborted || transfer.resume {
             // What is resumed is none of what we hold unsettled, for we hold nothing.
+            self.give_credit_back();
             return Ok(None);
         }
         let settled = transfer.settled.unwrap_or(false);
@@ -156,6 +160,24 @@ impl Receiving {
         })
     }
 
+    /// A delivery that came to nothing has used up credit: nobody takes it, and so nobody would grant more.
+    #[cold]
+    fn give_credit_back(&mut self) {
+        if self.is_draining {
+            return;
+        }
+        match self.overdrawn {
+            0 => self.credit = self.credit.saturating_add(1),
+            _ => self.overdrawn -= 1,
+        }
+        self.owes_word = true;
+    }
+
+    /// True once, where the peer has yet to be told of credit that was given back.
+    pub(super) fn owed_word(&mut self) -> bool {
+        std::mem::take(&mut self.owes_word)
+    }
+
     fn go_on(&mut self, transfer: &Transfer, payload: Bytes) -> Result<Option<Whole>, Fault> {
         let size = self.held() + payload.len();
         let Some(mut partial) = self.partial.take() else {
@@ -170,6 +192,7 @@ impl Receiving {
             ));
         }
         if transfer.aborted {
+            self.give_credit_back();
             return Ok(None);
         }
         self.check_size(size)?;

@@ -68,6 +68,10 @@ pub(super) enum Outcome {
     Drained {
         handle: u32,
     },
+    /// A delivery came to nothing, and the peer may send another for it.
+    GivenBack {
+        handle: u32,
+    },
     Detached {
         handle: u32,
         cause: Cause,
@@ -186,7 +190,11 @@ impl Session {
                 let before = receiving.held();
                 let taken = receiving.take(transfer, payload);
                 let after = receiving.held();
+                let gives_back = matches!(taken, Ok(None)) && receiving.owed_word();
                 self.held = self.held - before + after;
+                if gives_back {
+                    return Ok(Ok(Outcome::GivenBack { handle }));
+                }
                 taken
             }
             (_, Phase::Detaching(_)) => return Ok(Ok(Outcome::Nothing)),

@@ -242,7 +242,7 @@ fn a_silent_peer_is_not_waited_for_any_longer_after_a_close() {
 }
 
 #[test]
-fn an_aborted_delivery_takes_credit_and_gives_no_event() {
+fn an_aborted_delivery_gives_its_credit_back_and_no_event() {
     let (mut client, mut peer) = attached(1, 1, 2);
     peer.transfer(&Sent {
         id: 0,
@@ -266,11 +266,44 @@ fn an_aborted_delivery_takes_credit_and_gives_no_event() {
         "{:?}",
         client.story
     );
-    client.sent.clear();
-    client.machine.grant(client.attached[0], 1);
-    client.say();
-    let flow: Flow = serde_amqp::from_slice(&frames(&client.sent)[0].2).unwrap();
-    assert_eq!((flow.delivery_count, flow.link_credit), (Some(0), Some(1)));
+    // The peer has used up its credit, and is told that it has one more after all.
+    let flow = frames(&client.sent).pop().unwrap();
+    let flow: Flow = serde_amqp::from_slice(&flow.2).unwrap();
+    assert_eq!(
+        (flow.delivery_count, flow.link_credit),
+        (Some(u32::MAX), Some(2))
+    );
+}
+
+#[test]
+fn deliveries_that_are_aborted_without_end_use_up_no_credit() {
+    let (mut client, mut peer) = attached(1, 1, 2);
+    for id in 0..3000 {
+        let begun = Sent {
+            id,
+            more: id % 2 == 0,
+            aborted: id % 2 == 1,
+            ..Sent::default()
+        };
+        peer.transfer(&begun);
+        if begun.more {
+            peer.transfer(&Sent {
+                is_continuation: true,
+                aborted: true,
+                ..Sent::default()
+            });
+        }
+        client.hear(&peer.bytes.split());
+        let flow = frames(&client.sent.split()).pop().unwrap();
+        let flow: Flow = serde_amqp::from_slice(&flow.2).unwrap();
+        assert_eq!(flow.link_credit, Some(2), "{id}");
+    }
+    peer.transfer(&Sent {
+        id: 3000,
+        ..Sent::default()
+    });
+    client.hear(&peer.bytes.split());
+    assert!(client.happened_last("delivered 0-0 3000"));
 }
 
 #[test]
