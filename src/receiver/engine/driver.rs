@@ -347,7 +347,12 @@ fn now() -> Instant {
 async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: Arc<Shared>) {
     let mut io = Buffers::default();
     let mut sleep = pin!(sleep_until(tokio::time::Instant::now()));
+    let mut is_deaf = false;
     loop {
+        if is_deaf {
+            // Whoever is not listened to for want of room is not silent.
+            shared.lock().machine.heard(now());
+        }
         let turned = shared.turn(&mut io.incoming, &mut io.outgoing, now());
         if turned.is_over && io.outgoing.is_empty() {
             break;
@@ -360,8 +365,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: Arc<Sha
         if let Some(deadline) = turned.deadline {
             rewind(sleep.as_mut(), deadline.into());
         }
-        let may_read =
-            !turned.is_over && shared.unread.has_room() && io.outgoing.len() <= MAX_UNSENT;
+        is_deaf = !shared.unread.has_room();
+        let may_read = !turned.is_over && !is_deaf && io.outgoing.len() <= MAX_UNSENT;
         let woken = {
             let mut told = pin!(shared.told.notified());
             poll_fn(|cx| {

@@ -228,6 +228,23 @@ async fn a_reader_that_does_not_read_is_not_read_ahead_of_without_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_listened_to_for_want_of_room_is_not_held_for_silent() {
+    let driven = driven(64 * 1024, 10_000, 100_000).await;
+    driven.running.grant(driven.link, 200, 0);
+    sleep(Duration::from_secs(3600)).await;
+    assert!(driven.sent.load(Ordering::SeqCst) < 200);
+    let mut queue = VecDeque::new();
+    timeout(PATIENCE, take(&driven, &mut queue, 0, 200))
+        .await
+        .unwrap();
+    // Once there is room again it has as long as ever to say something.
+    let begun = Instant::now();
+    let over = driven.running.receive(driven.link, &mut queue).await;
+    assert!(matches!(over, Err(Cause::Silence)), "{over:?}");
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_is_kept_awake_though_nobody_reads() {
     let (near, mut far) = duplex(1 << 16);
     let _running = Running::start(near, options(), Hold::alone(1000));
