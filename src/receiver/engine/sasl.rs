@@ -62,14 +62,19 @@ impl Identity {
     }
 }
 
+const UNSURE: &str = "the peer cannot say whether the credentials are good";
+
 /// Whether the peer lets one in.
 pub(super) fn judge(outcome: &SaslOutcome) -> Result<(), Cause> {
     match outcome.code {
         SaslCode::Ok => Ok(()),
         SaslCode::Auth => Err(Cause::Sasl("the peer refuses the credentials".to_owned())),
-        SaslCode::Sys | SaslCode::SysPerm | SaslCode::SysTemp => Err(Cause::Sasl(
-            "the peer cannot say whether the credentials are good".to_owned(),
-        )),
+        // It has said nothing of the credentials: the next attempt may fare better.
+        SaslCode::Sys | SaslCode::SysTemp => Err(Cause::Peer {
+            condition: "amqp:internal-error".to_owned(),
+            description: UNSURE.to_owned(),
+        }),
+        SaslCode::SysPerm => Err(Cause::Sasl(UNSURE.to_owned())),
     }
 }
 
@@ -103,6 +108,26 @@ mod tests {
             assert_eq!(init.mechanism.as_str(), expected);
             assert_eq!(init.initial_response.as_ref().map(|r| r.as_ref()), response);
         }
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_credentials_is_held_against_them() {
+        let check = |code, expected: &str| {
+            let outcome = SaslOutcome {
+                code,
+                additional_data: None,
+            };
+            let judged = format!("{:?}", judge(&outcome));
+            assert!(judged.contains(expected), "{judged}");
+        };
+        check(SaslCode::Ok, "Ok");
+        check(SaslCode::Auth, "Sasl(");
+        check(SaslCode::SysPerm, "Sasl(");
+        check(SaslCode::Sys, "Peer { condition: \"amqp:internal-error\"");
+        check(
+            SaslCode::SysTemp,
+            "Peer { condition: \"amqp:internal-error\"",
+        );
     }
 
     #[test]

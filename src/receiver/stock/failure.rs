@@ -10,6 +10,7 @@ use fe2o3_amqp::link::{
 use fe2o3_amqp::session::BeginError;
 use fe2o3_amqp::transport;
 use fe2o3_amqp::types::definitions::Error as AmqpError;
+use fe2o3_amqp::types::sasl::SaslCode;
 
 use crate::receiver::condition;
 use crate::receiver::seam::Failure;
@@ -155,7 +156,11 @@ impl From<OpenError> for Failure {
                 Self::lost("the other side does not speak AMQP 1.0")
             }
             OpenError::SaslError { code, .. } => Self::Condition {
-                condition: "amqp:unauthorized-access".to_owned(),
+                condition: match code {
+                    // Nothing is said of the credentials.
+                    SaslCode::Sys | SaslCode::SysTemp => "amqp:internal-error".to_owned(),
+                    _ => "amqp:unauthorized-access".to_owned(),
+                },
                 description: format!("SASL outcome {code:?}"),
             },
             other => Self::lost(format!("it could not be opened: {other}")),
