@@ -8,7 +8,7 @@ use super::engines::{Connection, Link};
 use super::resume::Place;
 use super::seam::{Failure, Selector};
 use crate::budget::{Budget, Share};
-use crate::event::PartitionId;
+use crate::event::{PartitionId, SequenceNumber};
 
 /// What is needed to open a link.
 pub(super) struct Opening {
@@ -23,20 +23,20 @@ pub(super) struct Opening {
 
 /// What came of an attempt to open a link.
 pub(super) struct Opened {
-    /// What the end of the partition meant, where it was asked for.
-    pub(super) pinned: Option<Selector>,
+    /// The last event that the partition had, where its end was asked for; its number is what "latest" means.
+    pub(super) end: Option<SequenceNumber>,
     pub(super) link: Result<Link, Failure>,
 }
 
 impl Opening {
     /// Opens it, once.
     pub(super) async fn run(self) -> Opened {
-        let mut pinned = None;
-        let link = self.attach(&mut pinned).await;
-        Opened { pinned, link }
+        let mut end = None;
+        let link = self.attach(&mut end).await;
+        Opened { end, link }
     }
 
-    async fn attach(self, pinned: &mut Option<Selector>) -> Result<Link, Failure> {
+    async fn attach(self, end: &mut Option<SequenceNumber>) -> Result<Link, Failure> {
         let (config, partition) = (&self.config, &self.partition);
         if self.is_outranked {
             look(config, partition).await?;
@@ -48,7 +48,7 @@ impl Opening {
                 let last = connection
                     .last_enqueued(&config.event_hub, partition)
                     .await?;
-                pinned.insert(Selector::after_last(last)).clone()
+                Selector::after_last(*end.insert(last))
             }
         };
         connection

@@ -18,7 +18,7 @@ use super::opening::{Opened, Opening};
 use super::position::StartPosition;
 use super::reading::RuntimeMetric;
 use super::resume::{By, Resume};
-use super::seam::{Failure, Head};
+use super::seam::{Failure, Head, Selector};
 use super::telling::Telling;
 use super::watch::{Verdict, Watch};
 use super::{Config, EventHub, LastEvent, describe_partition};
@@ -57,7 +57,7 @@ pub struct Receiver {
     /// What the log was told of its losses.
     telling: Telling,
     watch: Watch,
-    /// The last event that the service had when it was first asked.
+    /// The last event that the service had when it was first asked, an end of the partition that was meant included.
     first_asked: Option<SequenceNumber>,
     /// True when events are passed over on purpose: the next one tells how many.
     is_elsewhere: bool,
@@ -303,10 +303,11 @@ impl Receiver {
 
     fn opened(&mut self, opened: Opened) -> Result<(), ReceiverError> {
         self.state = State::Detached;
-        if let Some(selector) = opened.pinned {
+        if let Some(last) = opened.end {
             // At the end of the partition nothing is left to come.
             self.standing.asked(None, true, OffsetDateTime::now_utc());
-            self.resume.pin(selector);
+            self.resume.pin(Selector::after_last(last));
+            self.first_asked = Some(last);
         }
         match opened.link {
             Ok(link) => {

@@ -385,6 +385,29 @@ async fn a_link_whose_events_do_not_come_is_replaced_though_its_connection_is_al
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_at_the_end_whose_first_events_do_not_come_is_replaced_though_no_others_follow() {
+    for before in [0, 5] {
+        let world = World::start().await;
+        world.append(0..before);
+        let between = Between::new(&world).await;
+        let hub = EventHub::new(config(&between.string));
+        let mut receiver = hub.receiver(PartitionId::new("0"), StartPosition::Latest);
+        let receive = async {
+            quiet(&mut receiver, Duration::from_secs(5)).await;
+            world.append(before..before + 1);
+            let patience = Duration::from_secs(300);
+            let event = tokio::time::timeout(patience, receiver.receive()).await;
+            event.expect("an event in time").unwrap().sequence_number.0
+        };
+        let number = tokio::select! {
+            number = receive => number,
+            () = between.pass(without_events(1), |_| {}) => unreachable!(),
+        };
+        assert_eq!(number, before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_whose_events_never_come_is_an_error_and_not_a_silence() {
     let world = World::start().await;
     world.append(0..5);
