@@ -107,7 +107,7 @@ impl Receiver {
             worked: false,
             malformed: false,
             telling: Telling::default(),
-            watch: Watch::default(),
+            watch: Watch::impatient_by(fastrand::f64()),
             first_asked: None,
             is_elsewhere: false,
             is_outranked: false,
@@ -244,6 +244,10 @@ impl Receiver {
         self.state = State::Attached { link, since };
         let last = match last {
             Ok(last) => last,
+            Err(failure) if failure.is_throttled() && self.watch.puts_off() => {
+                tracing::debug!(partition = %self.partition, ?failure, "not asked for its last event");
+                return Ok(());
+            }
             Err(failure) => return self.lost(failure),
         };
         let behind = last.as_ref().map_or(0, |last| {

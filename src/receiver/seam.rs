@@ -67,6 +67,11 @@ impl Failure {
         }
     }
 
+    /// True when a node is too busy to answer. Of links and their events that says nothing.
+    pub(crate) fn is_throttled(&self) -> bool {
+        matches!(self, Self::Answer { condition, .. } if condition == "com.microsoft:server-busy")
+    }
+
     /// True when the service refuses the position rather than the reader.
     pub(crate) fn is_position_refused(&self) -> bool {
         matches!(self, Self::Condition { condition, .. }

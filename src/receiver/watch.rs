@@ -18,6 +18,11 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// So many links may be stuck, one after the other, before it is given up.
 const MOST_STUCK: u32 = 3;
+/// So often, one time after the other, the service may be too busy to say whether a link is stuck.
+const MOST_PUT_OFF: u32 = 5;
+/// The most that is left out of a wait. A namespace is asked 50 questions a second at the most, and partitions that
+/// were attached together and are idle together would all be asked about at once.
+const IMPATIENCE: f64 = 0.1;
 
 /// Watches over one partition.
 #[derive(Debug)]
@@ -28,6 +33,10 @@ pub(super) struct Watch {
     is_suspected: bool,
     /// Links that were stuck since an event came.
     stuck: u32,
+    /// How often the service was too busy to be asked, one time after the other.
+    put_off: u32,
+    /// The part of each wait that is left out.
+    impatience: f64,
 }
 
 /// What to think of a silence.
@@ -49,15 +58,26 @@ impl Default for Watch {
             is_heard: false,
             is_suspected: false,
             stuck: 0,
+            put_off: 0,
+            impatience: 0.0,
         }
     }
 }
 
 impl Watch {
+    /// One whose waits are shorter than others' by chance, which is drawn evenly from 0 to 1.
+    pub(super) fn impatient_by(random: f64) -> Self {
+        Self {
+            impatience: IMPATIENCE * random.clamp(0.0, 1.0),
+            ..Self::default()
+        }
+    }
+
     /// A link was attached.
     pub(super) fn attached(&mut self) {
         *self = Self {
             stuck: self.stuck,
+            impatience: self.impatience,
             ..Self::default()
         };
     }
@@ -71,9 +91,8 @@ impl Watch {
     /// Completes when nothing was heard for a while. Cancel-safe.
     pub(super) async fn quiet(&mut self) {
         loop {
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(sleep(self.patience)));
+            let patience = self.patience.mul_f64(1.0 - self.impatience);
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(patience)));
             poll_fn(|cx| alarm.as_mut().poll(cx)).await;
             self.alarm = None;
             if !std::mem::take(&mut self.is_heard) {
@@ -81,11 +100,19 @@ impl Watch {
             }
             self.patience = FIRST;
             self.is_suspected = false;
+            self.put_off = 0;
         }
+    }
+
+    /// The service was too busy to say what it has. True where it may be asked again, after as long a wait.
+    pub(super) fn puts_off(&mut self) -> bool {
+        self.put_off += 1;
+        self.put_off < MOST_PUT_OFF
     }
 
     /// The service was asked, and has so many events that have not come.
     pub(super) fn judge(&mut self, behind: u64) -> Verdict {
+        self.put_off = 0;
         if behind == 0 {
             self.patience = (self.patience * 2).clamp(FIRST, LONGEST);
             self.is_suspected = false;
@@ -138,6 +165,31 @@ mod tests {
             assert_eq!(watch.judge(5), verdict);
             watch.attached();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chance_makes_a_wait_shorter_by_a_tenth_at_the_most() {
+        for (random, expected) in [(0.0, 60), (0.5, 57), (1.0, 54)] {
+            let mut watch = Watch::impatient_by(random);
+            assert_eq!(silence(&mut watch).await, expected);
+            watch.attached();
+            assert_eq!(
+                silence(&mut watch).await,
+                expected,
+                "the same on every link"
+            );
+        }
+    }
+
+    #[test]
+    fn a_busy_service_is_put_up_with_for_a_while() {
+        let mut watch = Watch::default();
+        let put_off = |watch: &mut Watch| (0..).take_while(|_| watch.puts_off()).count();
+        assert_eq!(put_off(&mut watch), 4);
+        watch.judge(0);
+        assert_eq!(put_off(&mut watch), 4, "it has answered");
+        watch.attached();
+        assert_eq!(put_off(&mut watch), 4, "the link is another one");
     }
 
     #[tokio::test(start_paused = true)]

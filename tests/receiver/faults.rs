@@ -363,7 +363,7 @@ async fn a_link_whose_events_do_not_come_is_replaced_though_its_connection_is_al
         let begun = tokio::time::Instant::now();
         let receive = async {
             // The end is where it is before more comes.
-            quiet(&mut receiver, Duration::from_secs(65)).await;
+            quiet(&mut receiver, Duration::from_secs(50)).await;
             world.append(5..6);
             let patience = Duration::from_secs(600);
             let event = tokio::time::timeout(patience, receiver.receive()).await;

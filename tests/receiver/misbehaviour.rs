@@ -205,6 +205,20 @@ async fn throttled_management_is_busy_and_is_asked_again_where_the_end_is_wanted
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_link_outlasts_a_management_that_is_busy_and_is_not_trusted_for_ever() {
+    let (world, mut receiver) = reading(1).await;
+    let reconnects = |receiver: &Receiver| receiver.standing().snapshot().reconnects;
+    world.emulator.throttle_management();
+    quiet(&mut receiver, Duration::from_secs(150)).await;
+    assert_eq!(reconnects(&receiver), 0);
+    quiet(&mut receiver, Duration::from_secs(600)).await;
+    assert_ne!(reconnects(&receiver), 0);
+    world.emulator.allow_management();
+    world.append(1..2);
+    read(&mut receiver, 1..2).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_disabled_hub_and_an_exhausted_quota_are_waited_for_by_a_receiver_that_has_worked() {
     let disable = |emulator: &Emulator| emulator.disable();
     let exhaust = |emulator: &Emulator| emulator.exhaust_quota();
