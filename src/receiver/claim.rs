@@ -53,8 +53,10 @@ pub(super) struct Claim {
     version: u64,
     renew_at: Option<Instant>,
     over_at: Option<Instant>,
-    /// A new credential that the service has refused, and when to try it again.
-    refused: Option<(u64, Instant)>,
+    /// A new credential of which no token could be put yet, and when to try it again.
+    put_off: Option<(u64, Instant)>,
+    /// The new credential that was told to be refused.
+    told: Option<u64>,
 }
 
 /// A token, and how long it serves.
@@ -88,7 +90,8 @@ impl Claim {
             version: 0,
             renew_at: None,
             over_at: None,
-            refused: None,
+            put_off: None,
+            told: None,
         };
         trail.note(|| claim.credential());
         claim.token = Some(claim.new_token(OffsetDateTime::now_utc()).await?);
@@ -127,7 +130,8 @@ impl Claim {
         self.version = token.version;
         self.renew_at = token.renew_at;
         self.over_at = token.over_at;
-        self.refused = None;
+        self.put_off = None;
+        self.told = None;
         Ok(())
     }
 
@@ -190,27 +194,45 @@ impl Claim {
     }
 
     fn may_try(&self, version: u64, now: Instant) -> bool {
-        self.refused
-            .is_none_or(|(refused, again)| refused != version || now >= again)
+        self.put_off
+            .is_none_or(|(put_off, again)| put_off != version || now >= again)
     }
 
     /// Puts a token of the new secret in the place of the old one, over the same links. Where the service
-    /// refuses it, the old one is as good as before: a key may take a moment to become known.
+    /// refuses it, the old one is as good as before: a key may take a moment to become known. So it is where whoever
+    /// gives tokens is away.
     async fn try_new_secret(&mut self, cbs: &mut impl Cbs, version: u64) -> Result<(), Failure> {
-        match self.make(cbs).await {
+        let put = match self.new_token(OffsetDateTime::now_utc()).await {
+            Ok(token) => {
+                self.token = Some(token);
+                self.make(cbs).await
+            }
+            Err(failure @ Failure::Lost { .. }) => {
+                tracing::debug!(
+                    audience = self.audience,
+                    ?failure,
+                    "no token of the new secret yet"
+                );
+                self.put_off = Some((version, Instant::now() + REFUSED_DELAY));
+                return Ok(());
+            }
+            Err(failure) => Err(failure),
+        };
+        match put {
             Ok(()) => {
                 tracing::debug!(audience = self.audience, "token of the new secret put");
                 Ok(())
             }
             Err(Failure::Condition { description, .. } | Failure::Answer { description, .. }) => {
-                if self.refused.is_none_or(|(refused, _)| refused != version) {
+                if self.told != Some(version) {
                     tracing::warn!(
                         "the new secret of event hub {:?} is refused: {}; the old token serves until it is over",
                         self.event_hub,
                         error::plain(&description)
                     );
                 }
-                self.refused = Some((version, Instant::now() + REFUSED_DELAY));
+                self.told = Some(version);
+                self.put_off = Some((version, Instant::now() + REFUSED_DELAY));
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -280,3 +302,6 @@ fn explain(failure: Failure, token: &Token) -> Failure {
         failure => failure,
     }
 }
+
+#[cfg(test)]
+mod tests;
