@@ -410,6 +410,8 @@ impl App {
             return Ok(());
         }
         let hub = EventHub::new(self.config.hubs[index].clone()).within(&running.shared.prefetched);
+        // The service may need a moment for them, which the others are not ended for.
+        let hub = hub.that_has_worked();
         // Whoever wants what comes from now on wants all of what came since they were added.
         let start = match &self.config.hubs[index].start {
             start @ StartPosition::EnqueuedTime(_) => start.clone(),

@@ -200,6 +200,7 @@ pub struct EventHub {
     config: Arc<Config>,
     source: Arc<Source>,
     budget: Arc<Budget>,
+    has_worked: bool,
 }
 
 impl EventHub {
@@ -214,6 +215,7 @@ impl EventHub {
             config: Arc::new(config),
             source: Arc::new(source),
             budget: Budget::new(usize::MAX),
+            has_worked: false,
         }
     }
 
@@ -221,6 +223,15 @@ impl EventHub {
     pub fn within(self, budget: &Arc<Budget>) -> Self {
         Self {
             budget: Arc::clone(budget),
+            ..self
+        }
+    }
+
+    /// The same, of which other partitions are read already: what is refused to its receivers is waited for from the
+    /// beginning, as it is once they have worked.
+    pub fn that_has_worked(self) -> Self {
+        Self {
+            has_worked: true,
             ..self
         }
     }

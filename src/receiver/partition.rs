@@ -104,7 +104,7 @@ impl Receiver {
             resume: Resume::new(start),
             continuity: Continuity::default(),
             backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
-            worked: false,
+            worked: hub.has_worked,
             malformed: false,
             telling: Telling::default(),
             watch: Watch::impatient_by(fastrand::f64()),

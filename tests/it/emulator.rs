@@ -184,6 +184,28 @@ fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning
 }
 
 #[test]
+fn a_partition_that_is_added_and_refused_does_not_end_those_that_are_read() {
+    let mut hub = Hub::start();
+    let file = file(&format!(
+        "[[hub]]\nconnection_string = \"{}\"\nstart = \"latest\"\npartition_check = \"10ms\"\n\
+         [[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
+        hub.string
+    ));
+    let mut program = daemon(&file, &[]);
+    program.says("listening");
+    hub.obeys("disable", "done: disable");
+    hub.obeys("add-partitions 1", "done: add-partitions 1: 5 partitions");
+    program.says("partition lost");
+    let ended = hub
+        .run("simulate --count 3 --partition 0 --format json")
+        .wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(program.documents(3)[2]["partition"], "0");
+    program.signal("TERM");
+    assert!(program.wait().status.success());
+}
+
+#[test]
 fn a_loss_and_its_end_are_a_line_each() {
     let mut hub = Hub::start();
     let file = file(&format!(
