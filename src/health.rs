@@ -162,7 +162,8 @@ impl Health {
             lost: None,
         });
         let is_attached = snapshot.link.state == LinkState::Attached;
-        let is_awaited = snapshot.last_enqueued > snapshot.received && snapshot.has_room;
+        let has_more = snapshot.last_enqueued > snapshot.received && !snapshot.is_drained;
+        let is_awaited = has_more && snapshot.has_room;
         if trace.received != seen.last.received
             || trace.link != seen.last.link
             || !(is_attached && is_awaited)

@@ -109,6 +109,9 @@ pub struct Snapshot {
     pub completed: Option<SequenceNumber>,
     /// The last event of the partition that is known of.
     pub last_enqueued: Option<SequenceNumber>,
+    /// True when everything that is wanted of the partition had come the last time the service was asked, and nothing
+    /// has come since. The last event known of may have come to another process then, or be none that is wanted.
+    pub is_drained: bool,
     /// When the service last said how far the partition goes, in UTC.
     pub as_of: Option<OffsetDateTime>,
     /// Events of the partition that were not delivered to every sink, as far as is known; none where it is not.
@@ -289,6 +292,7 @@ impl Standing {
             },
             completed: state.completed.map(|(number, _)| number),
             last_enqueued: state.last_number(&seen),
+            is_drained: seen.is_drained,
             as_of: state.as_of,
             behind,
             oldest: state.oldest(behind),

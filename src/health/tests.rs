@@ -21,6 +21,15 @@ fn receive(standing: &Standing, number: i64, last: i64) {
     standing.received(event, Some(LastEnqueued { mark, as_of: NOW }));
 }
 
+/// The service was asked and has had so many events; whether all that is wanted of them has come.
+fn ask(standing: &Standing, last: i64, is_drained: bool) {
+    let last = Mark {
+        sequence_number: SequenceNumber(last),
+        enqueued_time: NOW,
+    };
+    standing.asked(Some(last), is_drained, NOW);
+}
+
 /// What is thought of it after `seconds`, when `each` happened every five of them.
 fn after(standing: &Standing, seconds: u64, each: impl Fn(&Standing)) -> Report {
     let mut health = Health::new(Config::default());
@@ -75,6 +84,30 @@ const TABLE: &[(&str, Step, Step, &str, bool, bool)] = &[
         |it| {
             it.attached(NOW);
             receive(it, 3, 9);
+        },
+        |it| it.beat(true),
+        "stuck for 600 s: the service has events that do not come",
+        false,
+        false,
+    ),
+    (
+        "it goes on after a checkpoint, behind which there is nothing",
+        |it| {
+            it.goes_on_after(SequenceNumber(9));
+            it.attached(NOW);
+            ask(it, 9, true);
+        },
+        |it| it.beat(true),
+        "read",
+        true,
+        true,
+    ),
+    (
+        "it goes on after a checkpoint, and what lies behind that does not come",
+        |it| {
+            it.goes_on_after(SequenceNumber(9));
+            it.attached(NOW);
+            ask(it, 12, false);
         },
         |it| it.beat(true),
         "stuck for 600 s: the service has events that do not come",
