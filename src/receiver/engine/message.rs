@@ -129,12 +129,12 @@ impl Message {
         Ok(Self { bytes, sections })
     }
 
-    /// The annotation `x-opt-sequence-number`, where it is a long or an int.
+    /// The annotation `x-opt-sequence-number`, where it is an int or a long, signed or not.
     pub fn sequence_number(&self) -> Option<i64> {
         self.sections.annotations.sequence_number
     }
 
-    /// The annotation `x-opt-offset`, where it is a string or a long.
+    /// The annotation `x-opt-offset`, where it is a string, or a number as that of an event.
     pub fn offset(&self) -> Option<Cow<'_, str>> {
         match self.sections.annotations.offset? {
             Offset::Text(span) => Some(self.text(span).into()),
@@ -153,7 +153,7 @@ impl Message {
         Some(self.text(span))
     }
 
-    /// The delivery annotation `last_enqueued_sequence_number`, where it is a long or an int.
+    /// The delivery annotation `last_enqueued_sequence_number`, where it is a number as that of an event.
     pub fn last_enqueued_sequence_number(&self) -> Option<i64> {
         self.sections.metric.sequence_number
     }
@@ -470,6 +470,8 @@ fn integer(value: &[u8]) -> Result<Option<i64>, Flaw> {
     match value.first() {
         Some(0x55 | 0x81) => cursor.long(),
         Some(0x54 | 0x71) => Ok(cursor.int()?.map(i64::from)),
+        Some(0x43 | 0x52 | 0x70) => Ok(cursor.uint()?.map(i64::from)),
+        Some(0x44 | 0x53 | 0x80) => Ok(cursor.ulong()?.and_then(|number| number.try_into().ok())),
         _ => Ok(None),
     }
 }
@@ -483,8 +485,8 @@ fn timestamp(value: &[u8]) -> Result<Option<i64>, Flaw> {
 
 fn offset(value: &[u8], here: usize) -> Result<Option<Offset>, Flaw> {
     match value.first() {
-        Some(0x55 | 0x81) => Ok(Cursor::new(value).long()?.map(Offset::Number)),
-        _ => Ok(text(value, here)?.map(Offset::Text)),
+        Some(0xa1 | 0xb1) => Ok(text(value, here)?.map(Offset::Text)),
+        _ => Ok(integer(value)?.map(Offset::Number)),
     }
 }
 

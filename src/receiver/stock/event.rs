@@ -57,6 +57,8 @@ fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Long(number) => Some(*number),
         Value::Int(number) => Some(i64::from(*number)),
+        Value::Uint(number) => Some(i64::from(*number)),
+        Value::Ulong(number) => (*number).try_into().ok(),
         _ => None,
     }
 }
@@ -75,8 +77,11 @@ fn sequence_number(annotations: &MessageAnnotations) -> Result<SequenceNumber, F
 fn offset(annotations: &MessageAnnotations) -> Result<Offset, Failure> {
     match annotation(annotations, "x-opt-offset") {
         Some(Value::String(offset)) => Ok(Offset::new(offset)),
-        Some(Value::Long(offset)) => Ok(Offset::new(&offset.to_string())),
-        _ => Err(reading::no_offset()),
+        Some(number) => match integer(number) {
+            Some(offset) => Ok(Offset::new(&offset.to_string())),
+            None => Err(reading::no_offset()),
+        },
+        None => Err(reading::no_offset()),
     }
 }
 

@@ -28,7 +28,7 @@ fn annotated(name: &str, value: &[u8]) -> Message {
 }
 
 #[test]
-fn a_sequence_number_is_a_long_or_an_int() {
+fn a_sequence_number_is_a_whole_number() {
     let check = |value: &[u8], expected: Option<i64>| {
         let message = annotated("x-opt-sequence-number", value);
         assert_eq!(message.sequence_number(), expected);
@@ -37,13 +37,19 @@ fn a_sequence_number_is_a_long_or_an_int() {
     check(b"\x55\xff", Some(-1));
     check(b"\x71\0\0\x01\0", Some(256));
     check(b"\x54\x07", Some(7));
+    check(b"\x43", Some(0));
+    check(b"\x52\x07", Some(7));
+    check(b"\x70\xff\xff\xff\xff", Some(u32::MAX.into()));
+    check(b"\x44", Some(0));
+    check(b"\x53\x07", Some(7));
+    check(b"\x80\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX));
+    check(b"\x80\x80\0\0\0\0\0\0\0", None);
     check(b"\x40", None);
-    check(b"\x53\x07", None);
     check(b"\xa1\x017", None);
 }
 
 #[test]
-fn an_offset_is_a_string_or_a_long() {
+fn an_offset_is_a_string_or_a_whole_number() {
     let check = |value: &[u8], expected: Option<&str>| {
         let message = annotated("x-opt-offset", value);
         assert_eq!(message.offset().as_deref(), expected);
@@ -52,7 +58,10 @@ fn an_offset_is_a_string_or_a_long() {
     check(b"\xb1\0\0\0\x03700", Some("700"));
     check(b"\x55\xff", Some("-1"));
     check(b"\x81\0\0\0\x01\0\0\0\0", Some("4294967296"));
-    check(b"\x54\x07", None);
+    check(b"\x54\x07", Some("7"));
+    check(b"\x70\0\0\x01\0", Some("256"));
+    check(b"\x53\x07", Some("7"));
+    check(b"\x40", None);
     check(b"\xa3\x03700", None);
 }
 

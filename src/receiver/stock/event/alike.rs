@@ -122,6 +122,8 @@ fn annotation_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         2 => any::<i64>().prop_map(Value::Long),
         1 => any::<i32>().prop_map(Value::Int),
+        1 => any::<u32>().prop_map(Value::Uint),
+        1 => any::<u64>().prop_map(Value::Ulong),
         2 => "[0-9]{0,9}".prop_map(Value::String),
         2 => (0..2_000_000_000_000_i64)
             .prop_map(|time| Value::Timestamp(Timestamp::from_milliseconds(time))),
