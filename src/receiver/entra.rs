@@ -34,6 +34,8 @@ const SCOPE: &str = "https://eventhubs.azure.net//.default";
 const AHEAD: Duration = Duration::from_secs(240);
 /// However short a token lives, it is not asked for more often.
 const LEAST_AGE: Duration = Duration::from_secs(1);
+/// One that was over when it came, by the clock here, is as good as the service says: others are no better.
+const AGE_BY_A_WRONG_CLOCK: Duration = Duration::from_secs(300);
 /// What the authority says when it is itself in trouble, or is asked too much.
 const PASSING: [&str; 3] = ["AADSTS90006:", "AADSTS90033:", "AADSTS90055:"];
 
@@ -170,7 +172,12 @@ impl Identity {
         let given = self.0.credential.get_token(&[SCOPE], None).await;
         let given = given.map_err(|error| failure(&error))?;
         let life = Duration::try_from(given.expires_on - now).unwrap_or_default();
-        let age = if life > 2 * AHEAD {
+        let age = if life.is_zero() {
+            tracing::warn!(
+                "a token of Microsoft Entra ID is over already, by the clock here: is that right?"
+            );
+            AGE_BY_A_WRONG_CLOCK
+        } else if life > 2 * AHEAD {
             life - AHEAD
         } else {
             life / 2
@@ -326,7 +333,53 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use azure_core::credentials::{AccessToken, TokenRequestOptions};
+
     use super::*;
+
+    /// Gives tokens that are over in so many seconds, and counts them.
+    #[derive(Debug)]
+    struct Authority {
+        life: i64,
+        given: AtomicUsize,
+    }
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Authority {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            self.given.fetch_add(1, Ordering::SeqCst);
+            let end = OffsetDateTime::now_utc() + time::Duration::seconds(self.life);
+            Ok(AccessToken::new("token", end))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_asks_for_tokens_all_the_time_because_the_clock_is_wrong() {
+        for (life, expected) in [(3_600, 1), (-7_200, 2)] {
+            let authority = Arc::new(Authority {
+                life,
+                given: AtomicUsize::new(0),
+            });
+            let identity = Identity(Arc::new(Shared {
+                proof: Proof::AzureCli { tenant_id: None },
+                transport: Transport::default(),
+                by: None,
+                credential: Arc::<Authority>::clone(&authority),
+                last: Mutex::default(),
+            }));
+            for _ in 0..305 {
+                identity.token(OffsetDateTime::now_utc()).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(authority.given.load(Ordering::SeqCst), expected, "{life}");
+        }
+    }
 
     #[test]
     fn what_the_authority_says_is_found_in_what_the_library_shows() {
