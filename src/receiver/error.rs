@@ -146,7 +146,8 @@ impl Retry {
     pub fn wait(self, delay: Duration) -> Option<Duration> {
         match self {
             Self::Now => Some(delay),
-            Self::After(least) => Some(least.max(delay)),
+            // Those who were refused together do not come back together.
+            Self::After(least) => Some(delay.max(least + delay.min(least / 4))),
             Self::Never => None,
         }
     }
