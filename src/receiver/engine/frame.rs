@@ -207,3 +207,34 @@ fn put_head(out: &mut BytesMut, size: u32, kind: u8, channel: u16) {
     out.extend_from_slice(&[2, kind]);
     out.extend_from_slice(&channel.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(kind: u8, body: &[u8]) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        put_head(&mut bytes, (HEAD + body.len()) as u32, kind, 0);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn a_field_of_several_may_be_one_without_an_array() {
+        let mechanisms = b"\x00\x53\x40\xc0\x0c\x01\xa3\x09ANONYMOUS";
+        let frame = take(&mut framed(TYPE_SASL, mechanisms), 512);
+        let Ok(Some(Frame::Mechanisms(offered))) = frame else {
+            panic!("{frame:?}");
+        };
+        assert_eq!(offered.sasl_server_mechanisms.0, ["ANONYMOUS".into()]);
+        // container-id, hostname to incoming-locales, offered and desired capabilities.
+        let open =
+            b"\x00\x53\x10\xc0\x12\x09\xa1\x01p\x40\x40\x40\x40\xa3\x01l\x40\xa3\x01o\xa3\x01d";
+        let frame = take(&mut framed(TYPE_AMQP, open), 512);
+        let Ok(Some(Frame::Open(open))) = frame else {
+            panic!("{frame:?}");
+        };
+        let capabilities = open.offered_capabilities.map(|all| all.0);
+        assert_eq!(capabilities, Some(vec!["o".into()]));
+    }
+}
