@@ -4,13 +4,18 @@
 //! all of them.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::connection_string::{ConnectionString, Credential};
 use super::sas;
@@ -22,6 +27,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_millis(9_500);
 /// The same when a connection is made, which may be because the secret has changed.
 const FRESH_AT_OPENING: Duration = Duration::from_millis(200);
+/// Nobody waits longer for the file: what it says by then is taken over when it is looked at again.
+const READ_LIMIT: Duration = Duration::from_secs(2);
 
 /// A credential that may change while it is used.
 pub(super) struct Current {
@@ -36,6 +43,8 @@ struct State {
     /// What the file said when it was read last and could be used.
     text: Option<Secret>,
     looked: Option<Instant>,
+    /// The file is being read: a file system may keep us waiting, and is not asked twice.
+    reading: Option<JoinHandle<io::Result<Secret>>>,
     /// What is the matter with the file, so that it is told once.
     trouble: Option<String>,
     /// What was told of the credential's end.
@@ -67,6 +76,7 @@ impl Current {
             version: 0,
             text,
             looked: None,
+            reading: None,
             trouble: None,
             told: None,
         };
@@ -107,28 +117,44 @@ impl Current {
     }
 
     async fn look_unless(&self, fresh: Duration, target: &ConnectionString, event_hub: &str) {
-        if let Some(file) = self.file.clone()
-            && self.is_due(fresh)
+        if let Some(file) = &self.file
+            && self.begins_to_read(file, fresh)
         {
-            // A file system may keep us waiting.
-            let read = tokio::task::spawn_blocking(move || Secret::from_file(&file)).await;
-            let read = match read {
-                Ok(read) => read.map_err(|error| format!("it cannot be read: {error}")),
-                Err(error) => Err(format!("it cannot be read: {error}")),
-            };
-            self.take_over(read, target, event_hub);
+            let read = timeout(READ_LIMIT, poll_fn(|cx| self.poll_read(cx))).await;
+            let read = read.unwrap_or_else(|_| self.state().reading.as_ref().map(|_| late()));
+            if let Some(read) = read {
+                let read = read.map_err(|error| format!("it cannot be read: {error}"));
+                self.take_over(read, target, event_hub);
+            }
         }
         self.tell_end(OffsetDateTime::now_utc());
     }
 
-    fn is_due(&self, fresh: Duration) -> bool {
+    /// Begins to read the file, unless it is being read already. False where that was done so lately that there is
+    /// nothing to wait for.
+    fn begins_to_read(&self, file: &Path, fresh: Duration) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        let is_due = state.looked.is_none_or(|looked| now >= looked + fresh);
-        if is_due {
-            state.looked = Some(now);
+        if state.looked.is_some_and(|looked| now < looked + fresh) {
+            return false;
         }
-        is_due
+        state.looked = Some(now);
+        state.reading.get_or_insert_with(|| {
+            let file = file.to_owned();
+            tokio::task::spawn_blocking(move || Secret::from_file(&file))
+        });
+        true
+    }
+
+    /// What the file says, as soon as it was read; none for all but one of those who wait for it.
+    fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Secret>>> {
+        let mut state = self.state();
+        let Some(reading) = &mut state.reading else {
+            return Poll::Ready(None);
+        };
+        let read = std::task::ready!(Pin::new(reading).poll(cx));
+        state.reading = None;
+        Poll::Ready(Some(read.unwrap_or_else(|error| Err(error.into()))))
     }
 
     /// Takes over what the file says, unless it is of no use: that is told once.
@@ -223,6 +249,11 @@ impl Current {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn late() -> io::Result<Secret> {
+    let text = format!("no end of it within {} s", READ_LIMIT.as_secs());
+    Err(io::Error::new(io::ErrorKind::TimedOut, text))
 }
 
 impl Left {

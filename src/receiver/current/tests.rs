@@ -171,3 +171,23 @@ fn an_identity_takes_over_another_secret() {
     assert_eq!(world.current.credential(), (expected, 1));
     assert!(world.says(Ok("")).contains("WARN"));
 }
+
+#[tokio::test]
+async fn a_file_that_keeps_its_readers_waiting_keeps_nobody_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("secret");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let mut world = World::new(OLD);
+    world.current.file = Some(pipe.clone());
+    let patience = 3 * READ_LIMIT;
+    let look = world.current.look_at_opening(&world.target, "eh1");
+    let looked = timeout(patience, look).await;
+    // Only now somebody writes: what was begun ends, and counts.
+    let new = OLD.replace("OLD", "NEW");
+    std::fs::write(&pipe, new).unwrap();
+    assert!(looked.is_ok(), "the opening hangs");
+    world.check("OLD", 0);
+    world.current.look_at_opening(&world.target, "eh1").await;
+    world.check("NEW", 1);
+}
