@@ -193,7 +193,7 @@ fn a_partition_that_is_added_and_refused_does_not_end_those_that_are_read() {
     ));
     let mut program = daemon(&file, &[]);
     program.says("listening");
-    hub.obeys("disable", "done: disable");
+    hub.obeys("withhold-listen", "done: withhold-listen");
     hub.obeys("add-partitions 1", "done: add-partitions 1: 5 partitions");
     program.says("partition lost");
     let ended = hub
