@@ -38,6 +38,13 @@ impl Sending {
         self.credit = credit.saturating_sub(on_its_way);
     }
 
+    /// Gives back the credit for which there is no message, as the peer wants.
+    pub(super) fn drain(&mut self) {
+        let left = self.credit.min(u32::from(self.sent > 0));
+        self.delivery_count = self.delivery_count.wrapping_add(self.credit - left);
+        self.credit = left;
+    }
+
     /// What there is to be sent of the next message, and whether its first byte is among it.
     pub(super) fn next(&self) -> Option<&[u8]> {
         let message = self.waiting.front()?;

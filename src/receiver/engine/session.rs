@@ -246,10 +246,22 @@ impl Session {
             }
         }
         self.send_waiting(out)?;
-        if flow.echo {
+        let is_drained = flow.drain && handle.is_some_and(|handle| self.drain_sending(handle));
+        if flow.echo || is_drained {
             self.flow(handle, out)?;
         }
         Ok(outcome)
+    }
+
+    /// True where a link of ours sends, and has nothing more to send for the peer's credit, which it gives back.
+    fn drain_sending(&mut self, handle: u32) -> bool {
+        match self.link(handle).map(|link| &mut link.end) {
+            Some(End::Sending(sending)) => {
+                sending.drain();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Tells the peer how far we have come, on one link or none.

@@ -101,6 +101,41 @@ fn whatever_room_and_credit_a_peer_has_questions_go_out() {
 }
 
 #[test]
+fn credit_that_is_to_be_drained_is_given_back_and_said_so() {
+    let (mut client, mut peer, node) = attached_node();
+    client.machine.ask(node, &[], Value::Null).unwrap();
+    let flow = |count, credit, drain| Flow {
+        next_incoming_id: Some(0),
+        incoming_window: 10,
+        next_outgoing_id: 0,
+        outgoing_window: 10,
+        handle: Some(QUESTIONS.into()),
+        delivery_count: Some(count),
+        link_credit: Some(credit),
+        available: None,
+        drain,
+        echo: false,
+        properties: None,
+    };
+    peer.put(PEER_CHANNEL, &flow(0, 5, true));
+    client.hear(&peer.bytes.split());
+    // What waited is sent first.
+    assert_eq!(count(&client, 0x14), 1);
+    let answer = frames(&client.sent.split()).pop().unwrap();
+    let answer: Flow = serde_amqp::from_slice(&answer.2).unwrap();
+    assert_eq!(
+        (answer.delivery_count, answer.link_credit),
+        (Some(5), Some(0))
+    );
+    client.machine.ask(node, &[], Value::Null).unwrap();
+    client.say();
+    assert_eq!(count(&client, 0x14), 0);
+    peer.put(PEER_CHANNEL, &flow(5, 1, false));
+    client.hear(&peer.bytes.split());
+    assert_eq!(count(&client, 0x14), 1);
+}
+
+#[test]
 fn a_node_whose_links_the_peer_has_taken_away_takes_no_event_of_those_that_come_after() {
     for taken in [&[QUESTIONS, ANSWERS][..], &[ANSWERS], &[QUESTIONS]] {
         let (mut client, mut peer, node) = attached_node();
