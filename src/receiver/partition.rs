@@ -464,6 +464,7 @@ impl Receiver {
 
     fn begins_anew(&mut self) {
         self.metric = None;
+        self.first_asked = None;
         self.standing.begins_anew();
     }
 

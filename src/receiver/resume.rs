@@ -148,6 +148,7 @@ impl Resume {
     pub(crate) fn behind(&self, last: &LastEvent, before: Option<SequenceNumber>) -> u64 {
         let number = last.position.sequence_number;
         let is_expected = match (&self.last, &self.start) {
+            _ if self.by == By::Nothing => true,
             (Some((taken, _)), _) => return u64::try_from(number.0 - taken.0).unwrap_or(0),
             (None, StartPosition::Earliest) => true,
             (None, StartPosition::Sequence(first)) => number >= *first,
@@ -279,6 +280,22 @@ mod tests {
             at(resume.place(NOW)),
             "amqp.annotation.x-opt-offset > '500'"
         );
+    }
+
+    #[test]
+    fn after_a_hub_was_made_anew_nothing_is_measured_by_the_old_one() {
+        let last = |number| LastEvent {
+            position: event(number, "0").position,
+            enqueued_time: NOW,
+        };
+        let mut resume = Resume::new(StartPosition::Latest);
+        assert_eq!(resume.behind(&last(7), Some(SequenceNumber(7))), 0);
+        resume.take(&event(500, "50000"));
+        assert_eq!(resume.behind(&last(503), None), 3);
+        resume.restart();
+        assert_eq!(resume.behind(&last(3), Some(SequenceNumber(500))), 1);
+        resume.take(&event(0, "0"));
+        assert_eq!(resume.behind(&last(3), Some(SequenceNumber(500))), 3);
     }
 
     #[test]
