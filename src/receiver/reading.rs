@@ -90,6 +90,14 @@ fn calendar_time(milliseconds: i64) -> Option<OffsetDateTime> {
     second.replace_millisecond(millisecond).ok()
 }
 
+/// A message with a flaw, whose position is known: the sender's affair, that the others need not wait for.
+pub(super) fn flawed(flaw: Flaw, message: Bytes) -> Body {
+    unreadable(
+        format!("the message's AMQP encoding is broken: {flaw}"),
+        message,
+    )
+}
+
 /// A message with no section of a body.
 pub(super) fn no_body() -> Body {
     unreadable("the message has no body".to_owned(), Bytes::new())

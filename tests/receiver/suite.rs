@@ -285,6 +285,38 @@ async fn a_body_that_is_no_bytes_is_an_event_all_the_same() {
     expect(&mut receiver, 1..2).await;
 }
 
+#[tokio::test]
+async fn a_message_that_its_sender_has_encoded_wrongly_holds_up_no_other() {
+    let world = World::start().await;
+    world.append(0..1);
+    // An application property whose text is not UTF-8.
+    let flawed = b"\0\x53\x74\xc1\x07\x02\xa1\x01k\xa1\x01\xff\0\x53\x75\xa0\x01b";
+    world.emulator.append(0, flawed).unwrap();
+    world.append(2..4);
+    let mut receiver = world.receiver("earliest");
+    expect(&mut receiver, 0..1).await;
+    match ENGINE {
+        Engine::Own => {
+            let event = next(&mut receiver).await;
+            assert_eq!(event.sequence_number.0, 1);
+            assert!(
+                matches!(&event.body, Body::Unreadable { reason, encoded }
+                    if reason.contains("UTF-8") && encoded.ends_with(flawed)),
+                "{event:?}"
+            );
+            expect(&mut receiver, 2..4).await;
+        }
+        // The client of the crate gives up such a message, and with it where it lies.
+        Engine::Fe2o3 => {
+            let failure = failure(&mut receiver).await;
+            assert!(
+                matches!(failure, ReceiverError::Malformed { .. }),
+                "{failure}"
+            );
+        }
+    }
+}
+
 /// A property that is a binary of some hundred thousand lists in lists, without the first one's
 /// constructor: the hub refuses what is nested like this, so it becomes a list on its way.
 fn nested_lists(levels: usize) -> Vec<u8> {

@@ -31,7 +31,7 @@ pub fn event(partition: &PartitionId, mut message: Message) -> Option<Event> {
     read(partition, &mut message).ok()
 }
 
-/// Reads a message. Its body may be unreadable, its position may not.
+/// Reads a message. Everything but its position may be unreadable.
 pub(in crate::receiver) fn read(
     partition: &PartitionId,
     message: &mut Message,
@@ -40,20 +40,35 @@ pub(in crate::receiver) fn read(
     Ok(of(partition, &head, message))
 }
 
-/// What a message says of itself, when all of it was found to be sound.
+/// What a message says of itself, when all of it was looked through. Where it has a flaw, whoever takes the event is told.
 #[inline]
-pub(in crate::receiver) fn head(message: &Message) -> Result<Head, Failure> {
+pub(in crate::receiver) fn head(message: &mut Message) -> Result<Head, Failure> {
     let number = message.sequence_number();
     let offset = message.offset();
-    let position = Position {
-        sequence_number: SequenceNumber(number.ok_or_else(reading::no_sequence_number)?),
-        offset: Offset::new(&offset.ok_or_else(reading::no_offset)?),
+    let (Some(number), Some(offset)) = (number, offset) else {
+        return Err(no_position(message));
     };
-    check_properties(message).map_err(reading::broken)?;
+    let position = Position {
+        sequence_number: SequenceNumber(number),
+        offset: Offset::new(&offset),
+    };
+    if let Err(flaw) = check_properties(message) {
+        message.found(flaw);
+    }
     Ok(Head {
         position,
         enqueued_time: reading::enqueued_time(message.enqueued_time()),
     })
+}
+
+/// Why nobody could go on from a message.
+#[cold]
+fn no_position(message: &Message) -> Failure {
+    match (message.flaw(), message.sequence_number()) {
+        (Some(flaw), _) => reading::broken(flaw),
+        (None, None) => reading::no_sequence_number(),
+        (None, Some(_)) => reading::no_offset(),
+    }
 }
 
 /// The event of this head, which is what becomes of the message.
@@ -63,15 +78,24 @@ pub(in crate::receiver) fn of(
     head: &Head,
     message: &mut Message,
 ) -> Event {
+    let partition_key = message.partition_key().map(SmolStr::new);
+    let content_type = message.content_type().map(SmolStr::new);
+    let (properties, body) = match message.flaw() {
+        None => (properties(message), body(message.take_body())),
+        Some(flaw) => (
+            Properties::default(),
+            reading::flawed(flaw, message.take_bytes()),
+        ),
+    };
     Event {
         partition: partition.clone(),
         sequence_number: head.position.sequence_number,
         offset: head.position.offset.clone(),
         enqueued_time: head.enqueued_time,
-        partition_key: message.partition_key().map(SmolStr::new),
-        content_type: message.content_type().map(SmolStr::new),
-        properties: properties(message),
-        body: body(message.take_body()),
+        partition_key,
+        content_type,
+        properties,
+        body,
     }
 }
 

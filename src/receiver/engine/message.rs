@@ -35,6 +35,8 @@ const WORTH_KEEPING: usize = 4096;
 pub struct Message {
     bytes: Bytes,
     sections: Sections,
+    /// What was found to be wrong with it.
+    flaw: Option<Flaw>,
 }
 
 /// What a message carries.
@@ -122,11 +124,41 @@ struct Span {
 impl Message {
     /// Finds the sections of a message that begins and ends with these bytes.
     pub fn read(bytes: Bytes) -> Result<Self, Flaw> {
-        if u32::try_from(bytes.len()).is_err() {
-            return Err("it is longer than 4 GiB");
+        let message = Self::read_until_flaw(bytes);
+        match message.flaw {
+            None => Ok(message),
+            Some(flaw) => Err(flaw),
         }
-        let sections = Sections::read(&bytes)?;
-        Ok(Self { bytes, sections })
+    }
+
+    /// The same, as far as there is no flaw: what the service says of an event stands before what its sender says.
+    pub(in crate::receiver) fn read_until_flaw(bytes: Bytes) -> Self {
+        let mut sections = Sections::default();
+        let flaw = match u32::try_from(bytes.len()) {
+            Ok(_) => sections.read(&bytes).err(),
+            Err(_) => Some("it is longer than 4 GiB"),
+        };
+        Self {
+            bytes,
+            sections,
+            flaw,
+        }
+    }
+
+    /// What is wrong with it, as far as somebody has looked.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.flaw
+    }
+
+    /// Another part of it was found to be wrong.
+    #[cold]
+    pub(super) fn found(&mut self, flaw: Flaw) {
+        self.flaw = Some(flaw);
+    }
+
+    /// The whole of it, of which nothing is left.
+    pub(super) fn take_bytes(&mut self) -> Bytes {
+        std::mem::take(self).bytes
     }
 
     /// The annotation `x-opt-sequence-number`, where it is an int or a long, signed or not.
@@ -263,8 +295,7 @@ impl Message {
 }
 
 impl Sections {
-    fn read(bytes: &[u8]) -> Result<Self, Flaw> {
-        let mut sections = Self::default();
+    fn read(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
         let mut cursor = Cursor::new(bytes);
         let mut last = None;
         while !cursor.is_empty() {
@@ -273,25 +304,25 @@ impl Sections {
                 HEADER | FOOTER => cursor.skip()?,
                 // Nothing depends on them: what cannot be read of them is none.
                 DELIVERY_ANNOTATIONS => {
-                    sections.metric = Metric::read(cursor.value()?).unwrap_or_default();
+                    self.metric = Metric::read(cursor.value()?).unwrap_or_default();
                 }
-                MESSAGE_ANNOTATIONS => sections.message_annotations(&mut cursor)?,
-                PROPERTIES => sections.properties(&mut cursor)?,
+                MESSAGE_ANNOTATIONS => self.message_annotations(&mut cursor)?,
+                PROPERTIES => self.properties(&mut cursor)?,
                 APPLICATION_PROPERTIES => {
                     let (entries, count) = cursor.map()?;
                     let span = Span::before(cursor.position(), entries.rest());
-                    sections.application_properties = Some(Entries { span, count });
+                    self.application_properties = Some(Entries { span, count });
                 }
                 DATA | SEQUENCE | VALUE => {
                     let part = part(code, &mut cursor)?;
                     let goes_on = last == Some(code) && code != VALUE;
-                    sections.body.add(code, part, goes_on);
+                    self.body.add(code, part, goes_on);
                 }
                 _ => return Err("it has a section that does not exist"),
             }
             last = Some(code);
         }
-        Ok(sections)
+        Ok(())
     }
 
     fn message_annotations(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use crate::event::{Event, PartitionId};
 use crate::receiver::credit::Credit;
 use crate::receiver::engine::{Delivery, LinkId, Message, event};
-use crate::receiver::reading::{RuntimeMetric, broken, weight};
+use crate::receiver::reading::{RuntimeMetric, weight};
 use crate::receiver::seam::{Failure, Head, Selector};
 use crate::receiver::step::MAX_MESSAGE_SIZE;
 use crate::receiver::{Config, LastEvent, place};
@@ -98,9 +98,9 @@ impl Link {
     #[inline]
     fn read(&mut self, delivery: Delivery) -> Result<Head, Failure> {
         self.credit.take(weight(delivery.message.len()));
-        self.looked_at = Message::read(delivery.message).map_err(broken)?;
+        self.looked_at = Message::read_until_flaw(delivery.message);
         self.metric = event::metric(&self.looked_at);
-        let head = event::head(&self.looked_at)?;
+        let head = event::head(&mut self.looked_at)?;
         self.is_looked_at = true;
         Ok(head)
     }

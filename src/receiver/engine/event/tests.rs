@@ -76,27 +76,58 @@ fn a_property_becomes_json_whatever_its_encoding() {
     );
 }
 
+/// What is wrong with an event that holds all of its message.
+fn flaw(message: &[u8]) -> String {
+    let mut read_so_far = Message::read_until_flaw(Bytes::copy_from_slice(message));
+    let event = read(&PartitionId::new("0"), &mut read_so_far).unwrap();
+    let position = (event.sequence_number.0, event.offset.as_str());
+    assert_eq!((position, event.properties.iter().count()), ((7, "o"), 0));
+    match event.body {
+        Body::Unreadable { reason, encoded } if encoded == message => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn a_property_that_is_no_value_of_its_type_is_malformed() {
-    let check = |value: &[u8], expected: &str| {
+fn a_message_with_a_flaw_behind_its_position_is_an_event_that_says_so() {
+    let property = |value: &[u8]| {
         let map = compound(0xd1, 2, &[b"\xa1\x01k", value].concat());
-        match event(&section(0x74, &map)) {
-            Err(Failure::Malformed(reason)) => assert_eq!(reason, expected),
-            other => panic!("{other:?}"),
-        }
+        section(0x74, &map)
     };
-    check(
-        b"\xa1\x01\xff",
-        "its AMQP encoding is broken: a text is not UTF-8",
-    );
-    check(
-        b"\x56\x02",
-        "its AMQP encoding is broken: a boolean is neither true nor false",
-    );
-    check(
-        b"\x73\xff\xff\xff\xff",
-        "its AMQP encoding is broken: an application property is no value of its type",
-    );
+    for (sections, expected) in [
+        (property(b"\xa1\x01\xff"), "a text is not UTF-8"),
+        (property(b"\x56\x02"), "a boolean is neither true nor false"),
+        (
+            property(b"\x73\xff\xff\xff\xff"),
+            "an application property is no value of its type",
+        ),
+        (
+            b"\0\x53\x79\x40".to_vec(),
+            "it has a section that does not exist",
+        ),
+        (
+            [&property(b"\x40")[..], b"\0\x53\x75\xa0\x02a"].concat(),
+            "a value is longer than what holds it",
+        ),
+    ] {
+        let reason = flaw(&[POSITION, &sections].concat());
+        assert_eq!(
+            reason,
+            format!("the message's AMQP encoding is broken: {expected}")
+        );
+    }
+}
+
+#[test]
+fn a_message_with_a_flaw_before_its_position_is_malformed() {
+    let mut message = Message::read_until_flaw(Bytes::from_static(b"\0\x53\x79\x40"));
+    match read(&PartitionId::new("0"), &mut message) {
+        Err(Failure::Malformed(reason)) => assert_eq!(
+            reason,
+            "its AMQP encoding is broken: it has a section that does not exist"
+        ),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
