@@ -190,8 +190,10 @@ impl Cbs for CbsNode {
     /// A peer may take links away on which nothing happens, and a token is renewed once in a long while.
     async fn ask(&mut self, properties: &[(&str, &str)], body: Value) -> Result<(), Failure> {
         if self.wire.running.is_node_over(self.node) {
-            self.wire.running.detach_node(self.node);
-            self.node = self.wire.attach_node(claim::NODE).await?;
+            let node = self.wire.attach_node(claim::NODE).await?;
+            // Only now, lest what is left of it be another's meanwhile.
+            let over = std::mem::replace(&mut self.node, node);
+            self.wire.running.detach_node(over);
         }
         let answer = self.wire.ask(claim::NODE, self.node, properties, body);
         answer.await.map(|_| ())
