@@ -208,15 +208,13 @@ impl Value<'_> {
     }
 }
 
-/// Whether the same names have the same values, in one order.
+/// Whether the same names have the same values, in one order, of as many.
 fn are_named_alike<'a>(
     old: impl Iterator<Item = (&'a str, Value<'a>)>,
-    mut new: impl Iterator<Item = (&'a str, Value<'a>)>,
+    new: impl Iterator<Item = (&'a str, Value<'a>)>,
 ) -> bool {
-    old.into_iter().all(|(name, old)| {
-        let new = new.next();
-        new.is_some_and(|(other, new)| name == other && old.is_same(&new))
-    })
+    old.zip(new)
+        .all(|((name, old), (other, new))| name == other && old.is_same(&new))
 }
 
 fn of_row<'a, I: Iterator<Item = (&'a str, Entity<'a>)>>(

@@ -210,11 +210,7 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             self.draft.notes_within_name(noted, name);
             count += 1;
         }
-        let type_at = type_name
-            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
-        self.draft
-            .close_members(at, count, &mut names, Some(contract), type_at);
-        self.references.forget(at, &mut names);
+        self.close_members(at, count, &mut names, Some(contract), type_name);
         Ok(())
     }
 
@@ -256,13 +252,35 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
             self.draft.notes.within_item(noted, count);
             count += 1;
         }
-        self.draft.values.close(at, count, Slot::Array);
-        if count == 0 {
-            self.draft.values.close(at, 0, Slot::Bag);
-        } else if self.draft.pair_up(at) {
-            self.references.forget_from(at + 1);
+        match count {
+            0 => self.draft.values.close(at, 0, Slot::Bag),
+            _ => self.close_list(at, count),
         }
         Ok(())
+    }
+
+    /// Ends a list, which is a bag where its items are pairs.
+    fn close_list(&mut self, at: usize, count: usize) {
+        self.draft.values.close(at, count, Slot::Array);
+        if self.draft.pair_up(at) {
+            self.references.forget_from(at + 1);
+        }
+    }
+
+    /// Ends what has members, of a type that the element may have named by itself.
+    fn close_members(
+        &mut self,
+        at: usize,
+        count: usize,
+        names: &mut Names,
+        contract: Option<&'static Contract>,
+        type_name: Option<&(String, Option<String>)>,
+    ) {
+        let type_at = type_name
+            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
+        self.draft
+            .close_members(at, count, names, contract, type_at);
+        self.references.forget(at, names);
     }
 
     /// Reads a pair whose own element began: `key` and `value`, in a dictionary `Key` and `Value`.

@@ -82,7 +82,14 @@ impl Claim {
     ) -> Result<Self, Failure> {
         trail.begin(Step::Credential);
         target.current().look_at_opening(target, event_hub).await;
-        let mut claim = Self {
+        let mut claim = Self::without_token(target, event_hub);
+        trail.note(|| claim.credential());
+        claim.token = Some(claim.new_token(OffsetDateTime::now_utc()).await?);
+        Ok(claim)
+    }
+
+    fn without_token(target: &ConnectionString, event_hub: &str) -> Self {
+        Self {
             audience: format!("sb://{}/{event_hub}", target.namespace()),
             target: target.clone(),
             event_hub: event_hub.to_owned(),
@@ -92,10 +99,7 @@ impl Claim {
             over_at: None,
             put_off: None,
             told: None,
-        };
-        trail.note(|| claim.credential());
-        claim.token = Some(claim.new_token(OffsetDateTime::now_utc()).await?);
-        Ok(claim)
+        }
     }
 
     /// What it is made by, without a secret.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ChildStdin;
 
-use crate::world::{Program, command, daemon, file};
+use crate::world::{File, Program, command, daemon, file};
 
 /// A hub that takes commands, and its connection string.
 pub(crate) struct Hub {
@@ -159,9 +159,8 @@ fn help_lists_every_command_and_so_does_the_help_of_the_program() {
     }
 }
 
-#[test]
-fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning() {
-    let mut hub = Hub::start();
+/// A daemon that looks for new partitions all the time, and its configuration.
+fn looking_for_partitions(hub: &Hub) -> (File, Program) {
     let file = file(&format!(
         "[[hub]]\nconnection_string = \"{}\"\nstart = \"latest\"\npartition_check = \"10ms\"\n\
          [[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
@@ -169,6 +168,13 @@ fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning
     ));
     let mut program = daemon(&file, &[]);
     program.says("listening");
+    (file, program)
+}
+
+#[test]
+fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning() {
+    let mut hub = Hub::start();
+    let (_file, mut program) = looking_for_partitions(&hub);
     hub.obeys("add-partitions 2", "done: add-partitions 2: 6 partitions");
     let ended = hub
         .run("simulate --count 3 --partition 5 --format json")
@@ -186,13 +192,7 @@ fn partitions_that_are_added_while_the_daemon_runs_are_read_from_their_beginning
 #[test]
 fn a_partition_that_is_added_and_refused_does_not_end_those_that_are_read() {
     let mut hub = Hub::start();
-    let file = file(&format!(
-        "[[hub]]\nconnection_string = \"{}\"\nstart = \"latest\"\npartition_check = \"10ms\"\n\
-         [[sink]]\nname = \"out\"\ntype = \"stdout\"\n",
-        hub.string
-    ));
-    let mut program = daemon(&file, &[]);
-    program.says("listening");
+    let (_file, mut program) = looking_for_partitions(&hub);
     hub.obeys("withhold-listen", "done: withhold-listen");
     hub.obeys("add-partitions 1", "done: add-partitions 1: 5 partitions");
     program.says("partition lost");

@@ -131,17 +131,13 @@ fn beneath(root: PathBuf, pattern: Pattern) -> Files {
         let mut paths = path.ancestors();
         paths.any(|path| path != Path::new("") && pattern.matches_path_with(path, AS_SHELLS_DO))
     };
+    // What is looked for here has no `./` before it.
+    let is_here = root == Path::new(".");
     let files = walk(&root, is_hidden_meant).filter_map(move |found| match found {
         Ok(path) => {
             let relative = path.strip_prefix(&root).unwrap_or(&path);
-            // What is looked for here has no `./` before it.
-            let is_here = root == Path::new(".");
-            let named = if is_here {
-                relative.to_owned()
-            } else {
-                path.clone()
-            };
-            fits(relative).then_some(Ok(named))
+            let named = if is_here { relative } else { &path };
+            fits(relative).then(|| Ok(named.to_owned()))
         }
         error => Some(error),
     });

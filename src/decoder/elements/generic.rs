@@ -86,17 +86,9 @@ impl<'a, E: Elements<'a>> Reader<'_, E> {
         let is_pair = first.is_some_and(|name| name.starts_with(b"KeyValue"));
         let are_repeated = children.are_same && (children.count > 1 || is_pair);
         if children.are_items || are_repeated {
-            self.draft.values.close(at, children.count, Slot::Array);
-            if self.draft.pair_up(at) {
-                self.references.forget_from(at + 1);
-            }
-            return;
+            return self.close_list(at, children.count);
         }
-        let type_at = type_name
-            .map(|(name, namespace)| self.draft.values.sent_type(name, namespace.as_deref()));
-        self.draft
-            .close_members(at, children.count, &mut children.names, None, type_at);
-        self.references.forget(at, &mut children.names);
+        self.close_members(at, children.count, &mut children.names, None, type_name);
     }
 }
 

@@ -21,21 +21,6 @@ impl Cbs for Node {
     }
 }
 
-/// A claim with a token in force, whose credential is another one by now.
-fn claim(target: ConnectionString) -> Claim {
-    Claim {
-        audience: "sb://ns/eh1".to_owned(),
-        event_hub: "eh1".to_owned(),
-        target,
-        token: None,
-        version: 0,
-        renew_at: None,
-        over_at: None,
-        put_off: None,
-        told: None,
-    }
-}
-
 #[tokio::test]
 async fn the_old_token_serves_while_whoever_gives_new_ones_is_away() {
     // Nobody listens there.
@@ -49,7 +34,8 @@ async fn the_old_token_serves_while_whoever_gives_new_ones_is_away() {
         secret: Secret::new("new"),
     };
     let identity = Identity::new(proof, &transport).unwrap();
-    let mut claim = claim(ConnectionString::of_identity("ns", identity).unwrap());
+    let target = ConnectionString::of_identity("ns", identity).unwrap();
+    let mut claim = Claim::without_token(&target, "eh1");
     let mut node = Node {
         answer: || Ok(()),
         asked: 0,
@@ -72,7 +58,7 @@ async fn the_old_token_serves_while_the_new_one_is_refused_and_not_where_the_nod
     };
     let away = || Err(Failure::lost("away"));
     for (answer, is_kept) in [(refused as fn() -> _, true), (away, false)] {
-        let mut claim = claim(string.parse().unwrap());
+        let mut claim = Claim::without_token(&string.parse().unwrap(), "eh1");
         let mut node = Node { answer, asked: 0 };
         let tried = claim.try_new_secret(&mut node, 1).await;
         assert_eq!((node.asked, tried.is_ok()), (1, is_kept));
